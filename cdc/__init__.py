@@ -1,0 +1,1 @@
+"""Change data capture: the replication log of Postgres becomes event topics in Kafka."""
