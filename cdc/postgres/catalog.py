@@ -132,7 +132,10 @@ class Catalog:
 
     def tables(self) -> list[Table]:
         """All tables of users, by schema and name."""
-        return [Table(*row[:5], ReplicaIdentity(row[5]), *row[6:]) for row in self.rows(_TABLES)]
+        return [
+            Table(row[0], row[1], row[2], row[3], row[4], ReplicaIdentity(row[5]), *row[6:13])
+            for row in self.rows(_TABLES)
+        ]
 
     def table_facts(self, oid: int) -> TableFacts:
         """Keys, nullability and defaults of a table as they are now; empty when the table is gone."""

@@ -102,7 +102,7 @@ def create_publication(
     Raises:
         AuthFailed: The role may not; FOR TABLE needs ownership of each table.
     """
-    what = sql.SQL("")
+    what: sql.Composable = sql.SQL("")
     if tables is None:
         what = sql.SQL(" for all tables")
     elif tables:

@@ -130,6 +130,7 @@ def check_position(
     slot: Slot | None,
     slot_name: str,
     recorded_end: LSN,
+    *,
     recorded: SystemIdentity,
     current: SystemIdentity,
     fork: LSN | None,
