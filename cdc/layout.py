@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from cdc.model.relation import Column, PgType, Relation, ReplicaIdentity, TableFacts
 from cdc.model.schema import Schema, struct_schema
 from cdc.selection import Selection
 from cdc.topics import TopicNames
-from cdc.values.registry import Codec, ValueModes, default_value, resolve
+from cdc.values.registry import Codec, ValueModes, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +85,7 @@ class Layout:
     inexact: tuple[str, ...]
 
 
-def make_layout(
-    relation: Relation, facts: TableFacts, types: Mapping[int, PgType], options: LayoutOptions
-) -> Layout:
+def make_layout(relation: Relation, facts: TableFacts, types: Mapping[int, PgType], options: LayoutOptions) -> Layout:
     """Lay out a relation.
 
     Args:
@@ -107,7 +104,7 @@ def make_layout(
         codec = resolve(column.type_oid, column.typmod, types, options.modes)
         if codec is None:
             continue
-        columns.append(_column(index, column, codec, facts, types, key_names, options, in_value=published))
+        columns.append(_column(index, column, codec, facts, key_names, options, in_value=published))
     by_name = {column.column.name: column for column in columns}
     key = tuple(by_name[name] for name in key_names if name in by_name)
     names = options.topics
@@ -118,9 +115,7 @@ def make_layout(
         topic=topic,
         columns=tuple(in_value),
         key=key,
-        key_schema=struct_schema(
-            [(column.name, column.schema) for column in key], name=names.schema_name(topic, "Key")
-        )
+        key_schema=struct_schema([(column.name, column.schema) for column in key], name=names.schema_name(topic, "Key"))
         if key
         else None,
         row_schema=struct_schema([(c.name, c.schema) for c in in_value], name=value_name, optional=True),
@@ -135,7 +130,6 @@ def _column(
     column: Column,
     codec: Codec,
     facts: TableFacts,
-    types: Mapping[int, PgType],
     key_names: tuple[str, ...],
     options: LayoutOptions,
     *,
@@ -144,14 +138,9 @@ def _column(
     known = facts.columns.get(column.name)
     # Without the catalogue's word a key column is NOT NULL: Postgres refuses a nullable index as identity.
     not_null = known.not_null if known is not None else column.key and column.name in key_names
-    default: Any = None
-    if known is not None and known.default is not None and not known.generated:
-        default = default_value(known.default, codec, column.type_oid, types, options.modes)
     schema = codec.schema
     if not not_null:
         schema = schema.as_optional()
-    if default is not None:
-        schema = schema.replace(default=default)
     before = schema
     if not options.modes.strict and column.name not in key_names:
         before = schema.as_optional()

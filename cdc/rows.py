@@ -63,9 +63,7 @@ class RowRecords:
         old_key = self._key(message.old)
         if self.layout.key and old_key != new_key:
             to, back = ("__debezium.newkey", new_key), ("__debezium.oldkey", old_key)
-            return self._kept(
-                ("d", old_key, before, None, to), ("c", new_key, None, after, back), lsn=lsn, state=state
-            )
+            return self._kept(("d", old_key, before, None, to), ("c", new_key, None, after, back), lsn=lsn, state=state)
         return self._kept(("u", new_key, before, after, None), lsn=lsn, state=state)
 
     def _kept(
@@ -94,16 +92,12 @@ class RowRecords:
             headers=headers, source_partition={"server": self.options.topics.prefix},
         )  # fmt: skip
 
-    def _envelope(
-        self, op: str, before: Struct | None, after: Struct | None, lsn: int, state: SourceState
-    ) -> Struct:
+    def _envelope(self, op: str, before: Struct | None, after: Struct | None, lsn: int, state: SourceState) -> Struct:
         relation = self.layout.relation
         nanos = state.clock_nanos
         source = state.source_struct(relation.schema, relation.name, lsn)
         block = state.block_struct(relation.qualified) if self.options.transaction_metadata else None
-        return Struct(
-            self.schema, [before, after, source, block, op, nanos // 1_000_000, nanos // 1000, nanos]
-        )
+        return Struct(self.schema, [before, after, source, block, op, nanos // 1_000_000, nanos // 1000, nanos])
 
     def _old(self, cells: Sequence[Cell], kind: str) -> Struct:
         return self._row(cells, self.layout.before_schema, None, kind)
