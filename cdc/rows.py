@@ -12,7 +12,7 @@ from typing import Any
 from cdc.envelope import envelope_schema
 from cdc.layout import Layout, LayoutColumn
 from cdc.model.record import Header, SourceRecord
-from cdc.model.schema import Schema, Struct
+from cdc.model.schema import Struct
 from cdc.render import RenderOptions, explain_row
 from cdc.source import SourceState
 from cdc.wire.pgoutput import UNCHANGED, Cell, Delete, Insert, Update, parse_message
@@ -30,6 +30,10 @@ class RowRecords:
         self.layout = layout
         self.options = options
         self.schema = envelope_schema(layout, options.topics)
+        # A codec of structs is bound to the schema of the field that holds its values.
+        self._after = [(column, column.codec.values_of(column.schema)) for column in layout.columns]
+        self._before = [(column, column.codec.values_of(column.before_schema)) for column in layout.columns]
+        self._key_columns = [(column, column.codec.values_of(column.schema)) for column in layout.key]
 
     def records(self, payload: bytes, lsn: int, state: SourceState) -> list[SourceRecord]:
         """The records of one Insert, Update or Delete message.
@@ -46,7 +50,7 @@ class RowRecords:
 
     def _records(self, message: Any, lsn: int, state: SourceState) -> list[SourceRecord]:
         if isinstance(message, Insert):
-            after = self._row(message.new, self.layout.row_schema, None, "")
+            after = self._new(message.new, None)
             key = self._key(message.new)
             return self._kept(("c", key, None, after, None), lsn=lsn, state=state)
         if isinstance(message, Delete):
@@ -55,7 +59,7 @@ class RowRecords:
             return self._kept(("d", key, before, None, None), lsn=lsn, state=state)
         if not isinstance(message, Update):
             raise ValueError("not a row message")
-        after = self._row(message.new, self.layout.row_schema, message.old if message.old_kind == "O" else None, "")
+        after = self._new(message.new, message.old if message.old_kind == "O" else None)
         new_key = self._key(message.new, message.old if message.old_kind == "O" else None)
         if message.old is None:
             return self._kept(("u", new_key, None, after, None), lsn=lsn, state=state)
@@ -99,37 +103,42 @@ class RowRecords:
         block = state.block_struct(relation.qualified) if self.options.transaction_metadata else None
         return Struct(self.schema, [before, after, source, block, op, nanos // 1_000_000, nanos // 1000, nanos])
 
-    def _old(self, cells: Sequence[Cell], kind: str) -> Struct:
-        return self._row(cells, self.layout.before_schema, None, kind)
-
-    def _row(self, cells: Sequence[Cell], schema: Schema, old: Sequence[Cell] | None, kind: str) -> Struct:
+    def _new(self, cells: Sequence[Cell], old: Sequence[Cell] | None) -> Struct:
         self._check_width(cells)
-        return Struct(schema, [self._value(column, cells, old, kind) for column in self.layout.columns])
+        return Struct(self.layout.row_schema, [self._value(column, cells, old, "") for column in self._after])
+
+    def _old(self, cells: Sequence[Cell], kind: str) -> Struct:
+        self._check_width(cells)
+        return Struct(self.layout.before_schema, [self._value(column, cells, None, kind) for column in self._before])
 
     def _key(self, cells: Sequence[Cell], old: Sequence[Cell] | None = None) -> Struct | None:
         if self.layout.key_schema is None:
             return None
         self._check_width(cells)
-        return Struct(self.layout.key_schema, [self._value(column, cells, old, "") for column in self.layout.key])
+        return Struct(self.layout.key_schema, [self._value(column, cells, old, "") for column in self._key_columns])
 
     def _check_width(self, cells: Sequence[Cell]) -> None:
         if len(cells) != len(self.layout.relation.columns):
             raise ValueError("column count")
 
-    def _value(self, column: LayoutColumn, cells: Sequence[Cell], old: Sequence[Cell] | None, kind: str) -> Any:
+    def _value(
+        self,
+        bound: tuple[LayoutColumn, Callable[[bytes], Any]],
+        cells: Sequence[Cell],
+        old: Sequence[Cell] | None,
+        kind: str,
+    ) -> Any:
+        column, to_value = bound
         cell = cells[column.index]
         if cell is UNCHANGED:
             if old is None:
                 return column.codec.unavailable
             cell = old[column.index]
         if isinstance(cell, bytes):
-            return column.codec.to_value(cell)
+            return to_value(cell)
         if kind == "K" and not column.column.key:
             # A key tuple leaves the other columns out: not sent is not NULL.
             if self.layout.modes.strict and not column.schema.optional:
                 return column.codec.filler if column.schema.default is None else column.schema.default
             return None
         return column.schema.default if self.options.null_as_default else None
-
-
-Convert = Callable[[SourceRecord], tuple[str, bytes | None, bytes | None, list[tuple[str, bytes]] | None]]

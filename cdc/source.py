@@ -58,10 +58,10 @@ class SourceState:
     timeline: int = 0
     commit_micros: int = 0
     xid: int | None = None
-    commit_lsn: LSN = LSN(0)
+    commit_lsn: LSN = field(default=LSN(0))
     previous_commit: LSN | None = None
     origin: str | None = None
-    origin_lsn: int | None = None
+    origin_lsn: int = 0
     clock_nanos: int = 0
     ordinal: int = 0
     transaction_id: str = ""
@@ -108,7 +108,7 @@ class SourceState:
         self.xid_text = b"%d" % xid
         self.ordinal = 0
         self.origin = None
-        self.origin_lsn = None
+        self.origin_lsn = 0
         if self.options.extended_headers and not self.options.strict:
             self.position = f"{self.system_id}/{self.timeline}/{commit_lsn}/"
         if self.options.transaction_metadata:
@@ -179,6 +179,6 @@ class SourceState:
         values: list[Any] = [
             DEBEZIUM_VERSION, CONNECTOR, self.options.prefix, micros // 1000, snapshot, self.options.database,
             f"[{previous},{this}]", micros, micros * 1000, schema, table, self.xid, lsn, None,
-            self.origin, self.origin_lsn,
+            self.origin, None if self.origin is None else self.origin_lsn,
         ]  # fmt: skip
         return Struct(SOURCE_SCHEMA, values)
