@@ -33,6 +33,7 @@ class Window:
             self._tracker.failures.append((error, message))
             return
         self.outstanding -= 1
+        self._tracker.delivered += 1
 
 
 class AckTracker:
@@ -40,12 +41,14 @@ class AckTracker:
 
     Attributes:
         failures: `(error, message)` of failed deliveries; the loop raises the first one.
+        delivered: Records that Kafka has acknowledged, ever.
         flushed: `end_lsn` of the last transaction of the unbroken finished prefix.
         commit_lsn: The commit LSN of that transaction.
     """
 
     def __init__(self, start: LSN) -> None:
         self.failures: list[tuple[Any, Any]] = []
+        self.delivered = 0
         self.flushed = start
         self.commit_lsn = LSN(0)
         self._windows: deque[Window] = deque()

@@ -7,15 +7,15 @@ from typing import Any
 
 import confluent_kafka
 from confluent_kafka import KafkaError
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # re-exported without a mark
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
 
-from cdc.kafka.client import ClientOptions
+from cdc.kafka.client import SILENT, ClientOptions
 from cdc.kafka.faults import kafka_error, translate
-
-
-class _Silent:
-    def log(self, *_arguments: Any, **_more: Any) -> None:
-        return
 
 
 class Admin:
@@ -33,7 +33,7 @@ class Admin:
             {
                 "bootstrap.servers": options.bootstrap_servers,
                 "client.id": "seam",
-                "logger": _Silent(),
+                "logger": SILENT,
                 **options.security,
             }
         )

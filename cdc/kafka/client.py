@@ -55,6 +55,16 @@ class ClientOptions:
         return {name: value for name, value in self.overrides.items() if name.startswith(prefixes)}
 
 
+class _Silent:
+    """librdkafka's log lines repeat what `error_cb` says, and may hold configuration: they are dropped."""
+
+    def log(self, *_arguments: Any, **_more: Any) -> None:
+        return
+
+
+SILENT: Final[Any] = _Silent()
+
+
 def client_options(bootstrap_servers: str, properties: Mapping[str, Any], *, prefix: str) -> ClientOptions:
     """Read `producer.override.*` (or another prefix).
 

@@ -14,7 +14,7 @@ import confluent_kafka
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
 from cdc.errors import BrokerUnavailable
-from cdc.kafka.client import ClientOptions
+from cdc.kafka.client import SILENT, ClientOptions
 from cdc.kafka.faults import kafka_error, translate
 
 _BATCH: Final = 500
@@ -42,17 +42,9 @@ def consumer_config(options: ClientOptions, *, committed: bool = True) -> dict[s
         "fetch.wait.max.ms": 100,
         "queued.max.messages.kbytes": 16_384,
         "socket.keepalive.enable": True,
-        "logger": _SILENT,
+        "logger": SILENT,
         **options.security,
     }
-
-
-class _Silent:
-    def log(self, *_arguments: Any, **_more: Any) -> None:
-        return
-
-
-_SILENT: Any = _Silent()
 
 
 def partitions_of(consumer: Any, topic: str, seconds: float) -> list[int]:
@@ -113,7 +105,11 @@ def read_to_end(
         if not starts:
             return 0
         consumer.assign(starts)
-        return sum(1 for message in _messages(consumer, topic, ends, seconds) if on_message(message) is None)
+        count = 0
+        for message in _messages(consumer, topic, ends, seconds):
+            on_message(message)
+            count += 1
+        return count
     finally:
         consumer.close()
 

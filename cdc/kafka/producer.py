@@ -12,7 +12,7 @@ from typing import Any, Final
 import confluent_kafka
 
 from cdc.errors import SeamError
-from cdc.kafka.client import ClientOptions
+from cdc.kafka.client import SILENT, ClientOptions
 from cdc.kafka.faults import CONNECTION_TROUBLE, is_too_large, oversize, translate
 
 QUEUE_KBYTES: Final = 32_768
@@ -66,7 +66,7 @@ class Producer:
         self._fatal: SeamError | None = None
         try:
             self.client = confluent_kafka.Producer(
-                {**producer_config(options), **more, "error_cb": self._on_error, "logger": _SILENT}
+                {**producer_config(options), **more, "error_cb": self._on_error, "logger": SILENT}
             )
         except (confluent_kafka.KafkaException, TypeError, ValueError) as error:
             raise translate(error, where="the producer's options") from error
@@ -113,7 +113,7 @@ class Producer:
             SendError: The record is over the size limit.
             SeamError: The producer refuses it.
         """  # fmt: skip
-        more = {} if partition is None else {"partition": partition}
+        more: dict[str, Any] = {} if partition is None else {"partition": partition}
         try:
             self.client.produce(topic, value, key, headers=headers, on_delivery=on_delivery, **more)
         except BufferError:
@@ -158,13 +158,3 @@ class Producer:
         if purge:
             self.client.purge()
         self.client.flush(1.0 if purge else 10.0)
-
-
-class _Silent:
-    """librdkafka's log lines repeat what `error_cb` says, and may hold configuration: they are dropped."""
-
-    def log(self, *_arguments: Any, **_more: Any) -> None:
-        return
-
-
-_SILENT: Any = _Silent()
