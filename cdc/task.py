@@ -28,7 +28,6 @@ from cdc.wire.frames import XLOG_DATA, PrimaryKeepalive, parse_frame
 from cdc.wire.pgoutput import Begin, Commit, Message, Origin, PgOutput, Truncate, parse_message
 
 DRAIN_MESSAGES: Final = 500
-WATCH_SECONDS: Final = 5.0
 STOP_SECONDS: Final = 30.0
 ASK_SECONDS: Final = 0.2
 
@@ -43,14 +42,16 @@ class Hooks:
         records_of: Records of the messages that are not rows (begin, commit, truncate, logical message).
         dead_letter: Takes the error of one record with its message's payload, and returns what to send instead;
             None where such an error ends the task.
-        watch: Looks after publication and heartbeats every few seconds, on the loop's thread.
+        watch: Looks after publication and heartbeats, on the loop's thread; returns records to send.
+        watch_seconds: How often.
         failpoint: Called with the name of each step; tests kill the process there.
         partitions: Topic -> the explicit partition of its records, as Debezium's heartbeats have one.
     """
 
     records_of: Callable[[PgOutput, int, SourceState], Sequence[Record]] = lambda _message, _lsn, _state: ()
     dead_letter: Callable[[SeamError, bytes, SourceState], Sequence[Record]] | None = None
-    watch: Callable[[], None] = lambda: None
+    watch: Callable[[], Sequence[Record]] = lambda: ()
+    watch_seconds: float = 5.0
     failpoint: Callable[[str], None] = lambda _name: None
     partitions: Mapping[str, int] = field(default_factory=dict)
 
@@ -107,15 +108,20 @@ class Task:
                 # The answer is a keepalive, whose position moves an idle slot to the goal.
                 acks.tell_server(now, reply=True)
                 asked = now
-            if now - watched > WATCH_SECONDS:
+            if now - watched > self.hooks.watch_seconds:
                 watched = now
-                self.hooks.watch()
+                self._watch()
             if not drained:
                 if self._ended:
                     raise self.walsender.end_of_stream()
                 self.walsender.wait(0.005 if self.producer.in_queue() else 0.1)
         acks.finish(STOP_SECONDS)
         self.walsender.stop()
+
+    def _watch(self) -> None:
+        records = self.hooks.watch()
+        if records:
+            self._send(records, self.acks.outside())
 
     def _drain(self) -> int:
         """Take up to `DRAIN_MESSAGES` frames that have arrived; returns how many."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,31 +143,49 @@ def _names(tables: Sequence[Table]) -> sql.Composed:
     return sql.SQL(", ").join(sql.Identifier(table.schema, table.name) for table in tables)
 
 
-def check_unchanged(publication: Publication | None, name: str, recorded: Mapping[str, int]) -> None:
+def existing(catalog: Catalog, oids: Sequence[int]) -> set[int]:
+    """Those OIDs that still are tables."""
+    return {row[0] for row in catalog.rows("select oid::int8 from pg_class where oid = any(%s::oid[])", (list(oids),))}
+
+
+def check_unchanged(
+    publication: Publication | None,
+    name: str,
+    recorded: Mapping[str, int],
+    alive: set[int],
+    captures: Callable[[str], bool],
+) -> None:
     """Compare a publication with the tables that were recorded for it.
 
     A change of members is silent on the wire: rows of a removed table are just absent, and a table that was dropped
-    and created again under its name is not a member any more, or is one with another OID.
+    and created again under its name is not a member any more, or is one with another OID. A table that was dropped and
+    not created again has no more rows to lose.
 
     Args:
         publication: As it stands, None when it is gone.
         name: Its name.
         recorded: `schema.table` -> OID of the captured tables.
+        alive: OIDs among these that still are tables.
+        captures: Whether a `schema.table` is captured.
 
     Raises:
-        PublicationChanged: Gone, narrowed, or with a replaced table.
+        PublicationChanged: Gone, narrowed, with a replaced table, or with one renamed out of the captured ones.
     """
     if publication is None:
         raise PublicationChanged(
             f"publication {name!r} is gone",
             hint="changes since then cannot be decoded: see docs/operations.md, 'A changed publication'",
         )
-    complaints = [f"{table} is no member any more" for table in sorted(recorded) if table not in publication.tables]
-    complaints += [
-        f"{table} was dropped and created again (OID {oid} became {publication.tables[table]})"
-        for table, oid in sorted(recorded.items())
-        if table in publication.tables and publication.tables[table] != oid
-    ]
+    names = {oid: table for table, oid in publication.tables.items()}
+    complaints = []
+    for table, oid in sorted(recorded.items()):
+        if oid in names:
+            if names[oid] != table and not captures(names[oid]):
+                complaints.append(f"{table} was renamed to {names[oid]}, which is not captured")
+        elif oid in alive:
+            complaints.append(f"{table} is no member any more")
+        elif table in publication.tables and not publication.all_tables:
+            complaints.append(f"{table} was dropped and created again (OID {oid} became {publication.tables[table]})")
     if complaints:
         raise PublicationChanged(
             f"publication {name!r}: {'; '.join(complaints)}",

@@ -80,18 +80,22 @@ def _slot(row: tuple[Any, ...]) -> Slot:
     return Slot(row[0], row[1], row[2], row[3], restart, confirmed, row[6], row[7], row[8], row[9])
 
 
-def create_slot(walsender: Walsender, name: str, *, export_snapshot: bool = False) -> tuple[LSN, str | None]:
+def create_slot(
+    walsender: Walsender, name: str, *, export_snapshot: bool = False, failover: bool = False
+) -> tuple[LSN, str | None]:
     """`CREATE_REPLICATION_SLOT`. Waits for every transaction that runs at that moment.
 
     Args:
         walsender: An idle replication connection; an exported snapshot lives until its next command.
         name: The slot's name.
         export_snapshot: Whether a snapshot that fits the slot exactly is exported.
+        failover: Whether the slot is synchronised to standbys (17 and newer).
 
     Returns:
         The consistent point, and the snapshot's name.
     """
-    what = "EXPORT_SNAPSHOT" if export_snapshot else "NOEXPORT_SNAPSHOT"
+    snapshot = "export" if export_snapshot else "nothing"
+    what = f"(SNAPSHOT '{snapshot}'{', FAILOVER true' if failover else ''})"
     row = walsender.execute(f"CREATE_REPLICATION_SLOT {quote_identifier(name)} LOGICAL pgoutput {what}")[0]
     return LSN.parse(row[1] or "0/0"), row[2]
 
