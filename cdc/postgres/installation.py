@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdc.errors import ConfigError, SourceUnavailable
-from cdc.postgres.owned_process import run_as
+from cdc.postgres.account import run_as
 
 _WHEEL_PREFIXES = {18: "pginstall18", 16: "pginstall"}
 
