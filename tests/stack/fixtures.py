@@ -1,11 +1,11 @@
 """Fixtures: the real servers, and what belongs to one test alone.
 
-kafka, connect, registry, mariadb     the run's servers
-postgres                              the run's Postgres 18; parametrize it indirectly with 15, 16, 17, 18
-database                              an empty database on `postgres`, gone after the test
-prefix                                a name that no other test has, for topics, slots, publications
-kafka_proxy, postgres_proxy           healed after the test
-make_postgres, make_kafka             servers of one test, with settings of their own
+kafka, connect, registry, mariadb          the run's servers
+postgres                                   the run's Postgres 18; parametrize it indirectly with 15, 16, 17, 18
+database                                   an empty database on `postgres`, gone after the test
+prefix                                     a name that no other test has, for topics, slots, publications
+kafka_proxy, postgres_proxy                healed after the test
+make_postgres, make_kafka, make_connect    servers of one test, with settings of their own
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from cdc.postgres.embedded import PostgresServer
+from tests.stack.connect import ConnectWorker
 from tests.stack.kafka import KafkaBroker
 from tests.stack.postgres import Database, fresh_database, postgres_server
 from tests.stack.stack import Stack
@@ -25,6 +26,7 @@ from tests.support.proxy import Proxy
 
 MakePostgres = Callable[..., PostgresServer]
 MakeKafka = Callable[..., KafkaBroker]
+MakeConnect = Callable[..., ConnectWorker]
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +59,16 @@ def kafka_proxy(stack: Stack) -> Iterator[Proxy]:
     yield proxy
     proxy.heal()
     proxy.cut()
+
+
+@pytest.fixture
+def connect(stack: Stack) -> Iterator[ConnectWorker]:
+    worker = stack.connect()
+    before = set(worker.connectors())
+    yield worker
+    worker.start()  # a test of faults may have left it down
+    for name in set(worker.connectors()) - before:
+        worker.delete(name)
 
 
 @pytest.fixture
@@ -95,6 +107,18 @@ def make_postgres(stack: Stack) -> Iterator[MakePostgres]:
 
 
 @pytest.fixture
+def make_connect(stack: Stack) -> Iterator[MakeConnect]:
+    """Start a worker of this test on the run's broker; with `group=connect.group` it joins the run's worker."""
+    with contextlib.ExitStack() as closing:
+
+        def make(**arguments: object) -> ConnectWorker:
+            bootstrap = stack.kafka().bootstrap
+            return closing.enter_context(ConnectWorker(stack.own_directory("connect"), bootstrap, **arguments))
+
+        yield make
+
+
+@pytest.fixture
 def make_kafka(stack: Stack) -> Iterator[MakeKafka]:
     """Start a broker of this test; the arguments are `KafkaBroker`'s without the directory."""
     with contextlib.ExitStack() as closing:
@@ -106,7 +130,7 @@ def make_kafka(stack: Stack) -> Iterator[MakeKafka]:
 
 
 def _delete_topics(bootstrap: str, prefix: str) -> None:
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
     names = [name for name in admin.list_topics(timeout=10).topics if name.startswith(prefix)]
     if names:
         for deletion in admin.delete_topics(names).values():

@@ -117,6 +117,7 @@ class KafkaBroker(Server):
             "controller.quorum.bootstrap.servers": f"{HOST}:{self.ports['CONTROLLER']}",
             "log.dirs": str(self.log_directory),
             "group.initial.rebalance.delay.ms": "0",
+            "group.min.session.timeout.ms": "1000",
             # After a kill -9 the broker may register anew only when its former session has ended: 9 s by default.
             "broker.session.timeout.ms": "3000",
             "broker.heartbeat.interval.ms": "500",

@@ -8,6 +8,7 @@ from pathlib import Path
 from cdc.postgres.account import temporary_directory, unprivileged_account
 from cdc.postgres.embedded import PostgresServer
 from cdc.postgres.owned_process import RemoveWithOwner
+from tests.stack.connect import ConnectWorker
 from tests.stack.kafka import KafkaBroker
 from tests.stack.postgres import postgres_server
 from tests.support.proxy import Proxy
@@ -28,6 +29,7 @@ class Stack:
         self._closing = contextlib.ExitStack()
         self._kafka: KafkaBroker | None = None
         self._kafka_proxy: Proxy | None = None
+        self._connect: ConnectWorker | None = None
         self._postgres: dict[int, PostgresServer] = {}
         self._names = 0
 
@@ -63,6 +65,15 @@ class Stack:
         self.kafka()
         assert self._kafka_proxy is not None
         return self._kafka_proxy
+
+    def connect(self) -> ConnectWorker:
+        """The run's worker, on the run's broker, with all plugins."""
+        broker = self.kafka()
+        if self._connect is None:
+            self._connect = ConnectWorker(self.directory / "connect", broker.bootstrap)
+            self._closing.callback(self._connect.close)
+        self._connect.start()
+        return self._connect
 
     @property
     def running_kafka(self) -> KafkaBroker | None:

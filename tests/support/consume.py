@@ -29,7 +29,7 @@ class Record:
 
 def topics(bootstrap: str, prefix: str = "") -> list[str]:
     """The names of all topics that begin so."""
-    listed = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics
+    listed = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3}).list_topics(timeout=10).topics
     return sorted(name for name in listed if name.startswith(prefix))
 
 
@@ -90,7 +90,7 @@ def read_topics(
 def _bounds(
     bootstrap: str, names: Sequence[str], *, read_committed: bool
 ) -> tuple[dict[tuple[str, int], int], dict[tuple[str, int], int]]:
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
     listed = admin.list_topics(timeout=10).topics
     places = [TopicPartition(name, p) for name in names if name in listed for p in listed[name].partitions]
     level = IsolationLevel.READ_COMMITTED if read_committed else IsolationLevel.READ_UNCOMMITTED
