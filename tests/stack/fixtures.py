@@ -20,7 +20,9 @@ from confluent_kafka.admin import AdminClient
 from cdc.postgres.embedded import PostgresServer
 from tests.stack.connect import ConnectWorker
 from tests.stack.kafka import KafkaBroker
+from tests.stack.mariadb import MariaDb
 from tests.stack.postgres import Database, fresh_database, postgres_server
+from tests.stack.registry import Registry
 from tests.stack.stack import Stack
 from tests.support.proxy import Proxy
 
@@ -69,6 +71,16 @@ def connect(stack: Stack) -> Iterator[ConnectWorker]:
     worker.start()  # a test of faults may have left it down
     for name in set(worker.connectors()) - before:
         worker.delete(name)
+
+
+@pytest.fixture
+def registry(stack: Stack) -> Registry:
+    return stack.registry()
+
+
+@pytest.fixture
+def mariadb(stack: Stack) -> MariaDb:
+    return stack.mariadb()
 
 
 @pytest.fixture
