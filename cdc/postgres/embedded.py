@@ -16,7 +16,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,8 +23,9 @@ from types import TracebackType
 from typing import Literal, Self
 
 from cdc.errors import SourceUnavailable
+from cdc.postgres.account import give, run_as, temporary_directory, unprivileged_account, usable
 from cdc.postgres.installation import Installation
-from cdc.postgres.owned_process import RemoveWithOwner, kill_family, run_as, start_owned, unprivileged_account
+from cdc.postgres.owned_process import RemoveWithOwner, kill_family, start_owned
 
 StopMode = Literal["smart", "fast", "immediate"]
 
@@ -208,7 +208,7 @@ class PostgresServer:
         self._directory = self._make_directory()
         if not self.installation.runs_as(self._account):
             self._programs = self.installation.copied_to(self._directory / "programs").bin
-            _give(self._directory / "programs", self._account)
+            give(self._directory / "programs", self._account)
         if not (self.data / "PG_VERSION").exists():
             self._make_cluster()
 
@@ -216,25 +216,17 @@ class PostgresServer:
         if self._wanted_directory is not None:
             self._wanted_directory.mkdir(parents=True, exist_ok=True)
             if not any(self._wanted_directory.iterdir()):
-                _give(self._wanted_directory, self._account)
-            if not _usable(self._wanted_directory, self._account):
+                give(self._wanted_directory, self._account)
+            if not usable(self._wanted_directory, self._account):
+                name = self._account.pw_name if self._account is not None else "of this process"
                 raise SourceUnavailable(
-                    f"{self._wanted_directory} cannot be used by the account {_name(self._account)}, "
-                    "which runs Postgres because root may not",
+                    f"{self._wanted_directory} cannot be used by the account {name} that runs Postgres",
                     hint="choose a directory whose parents may be searched by all (mode 0755), or none",
                 )
             return self._wanted_directory.resolve()
-        for base in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108 - mkdtemp makes them safe
-            directory = Path(tempfile.mkdtemp(prefix="seam-postgres-", dir=base))
-            _give(directory, self._account)
-            if _usable(directory, self._account):
-                self._janitor = RemoveWithOwner(directory)
-                return directory
-            directory.rmdir()
-        raise SourceUnavailable(
-            f"no temporary directory can be used by the account {_name(self._account)}",
-            hint="set TMPDIR to a directory whose parents may be searched by all (mode 0755)",
-        )
+        directory = temporary_directory("seam-postgres-", self._account)
+        self._janitor = RemoveWithOwner(directory)
+        return directory
 
     def _make_cluster(self) -> None:
         command = [str(self._programs / "initdb"), "-D", str(self.data), "-U", SUPERUSER]
@@ -245,7 +237,7 @@ class PostgresServer:
             secret = self.directory / "password"
             secret.touch(mode=0o600)
             secret.write_text(self._password)
-            _give(secret, self._account)
+            give(secret, self._account)
             command += ["-A", "scram-sha-256", f"--pwfile={secret}"]
         done = subprocess.run(  # noqa: S603 - the program of the installation
             command,
@@ -269,7 +261,7 @@ class PostgresServer:
         lines = [f"{name} = {_conf_value(value)}\n" for name, value in {**self.settings, **own}.items()]
         conf = self.data / "seam.conf"
         conf.write_text("".join(lines))
-        _give(conf, self._account)
+        give(conf, self._account)
         self._process = start_owned(
             [str(self._programs / "postgres"), "-D", str(self.data)],
             log=self.log,
@@ -335,30 +327,6 @@ def free_port() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _usable(directory: Path, account: pwd.struct_passwd | None) -> bool:
-    if account is None:
-        return os.access(directory, os.W_OK | os.X_OK)
-    shell = shutil.which("sh") or "/bin/sh"
-    script = 'cd -- "$1" && test -w .'
-    done = subprocess.run(  # noqa: S603 - a constant script
-        [shell, "-c", script, "sh", str(directory)], check=False, capture_output=True, cwd="/", **run_as(account)
-    )
-    return done.returncode == 0
-
-
-def _give(path: Path, account: pwd.struct_passwd | None) -> None:
-    if account is None:
-        return
-    os.chown(path, account.pw_uid, account.pw_gid)
-    for parent, directories, files in os.walk(path):
-        for name in (*directories, *files):
-            os.chown(Path(parent) / name, account.pw_uid, account.pw_gid, follow_symlinks=False)
-
-
-def _name(account: pwd.struct_passwd | None) -> str:
-    return account.pw_name if account is not None else "of this process"
 
 
 def _environment() -> dict[str, str]:

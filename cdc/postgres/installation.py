@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdc.errors import ConfigError, SourceUnavailable
-from cdc.postgres.owned_process import run_as
+from cdc.postgres.account import run_as
 
 _WHEEL_PREFIXES = {18: "pginstall18", 16: "pginstall"}
 
@@ -68,6 +68,8 @@ class Installation:
             ConfigError: There are none.
             SourceUnavailable: They do not run at all.
         """
+        if not (self.bin / "postgres").exists():
+            raise ConfigError(f"there is no Postgres in {self.bin}")
         try:
             done = subprocess.run(  # noqa: S603 - the program of the installation
                 [str(self.bin / "postgres"), "--version"],
@@ -76,8 +78,6 @@ class Installation:
                 cwd="/",
                 **run_as(account),
             )
-        except FileNotFoundError as error:
-            raise ConfigError(f"there is no Postgres in {self.bin}") from error
         except PermissionError:
             if account is None:
                 raise

@@ -18,12 +18,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from cdc.errors import SourceUnavailable
+from cdc.postgres.account import run_as
 
 _T = TypeVar("_T")
-_UNPRIVILEGED_ACCOUNTS = ("nobody", "daemon")
 
 # Servers that were just told to end may still write while their directory goes, hence the repetition.
 _REMOVE_WITH_OWNER = """
@@ -72,32 +71,6 @@ def start_owned(
             )
 
     return _launcher().call(spawn)
-
-
-def run_as(account: pwd.struct_passwd | None) -> dict[str, Any]:
-    """The arguments that make `subprocess` run a program as this account."""
-    if account is None:
-        return {}
-    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": ()}
-
-
-def unprivileged_account() -> pwd.struct_passwd | None:
-    """Whom a server that refuses root runs as: None (the caller's own account) unless that is root.
-
-    Raises:
-        SourceUnavailable: We are root and there is no account to change to.
-    """
-    if os.geteuid() != 0:
-        return None
-    for name in _UNPRIVILEGED_ACCOUNTS:
-        try:
-            return pwd.getpwnam(name)
-        except KeyError:
-            continue
-    raise SourceUnavailable(
-        f"Postgres does not run as root, and none of the accounts {', '.join(_UNPRIVILEGED_ACCOUNTS)} exists",
-        hint="create one: useradd --system nobody",
-    )
 
 
 class RemoveWithOwner:
