@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -32,6 +33,14 @@ servers = [stack.postgres(), stack.kafka(), stack.mariadb()]
 print(json.dumps([[server.pid for server in servers], str(stack.directory)]), flush=True)
 time.sleep(60)
 """
+
+
+@pytest.fixture(scope="module")
+def broker(stack: Stack) -> Iterator[KafkaBroker]:
+    """A broker that these tests may break."""
+    directory = stack.own_directory("kafka")
+    with KafkaBroker(directory, properties={"message.max.bytes": "2000"}, listeners={"MORE": "PLAINTEXT"}) as broker:
+        yield broker
 
 
 @pytest.mark.parametrize("postgres", VERSIONS, indirect=True, ids=str)
@@ -71,8 +80,7 @@ def test_two_tests_never_share_a_name(prefix: str, request: pytest.FixtureReques
     assert prefix[0].isalpha()
 
 
-def test_kafka_keeps_acknowledged_records_over_a_restart_and_a_kill(make_kafka):
-    broker: KafkaBroker = make_kafka()
+def test_kafka_keeps_acknowledged_records_over_a_restart_and_a_kill(broker: KafkaBroker):
     produce(broker.bootstrap, "kept", b"before the restart")
     bootstrap = broker.bootstrap
     broker.restart()
@@ -97,8 +105,7 @@ def test_kafka_runs_transactions_that_a_committed_read_tells_apart(kafka: KafkaB
     assert [record.value for record in everything] == [b"committed", b"aborted"]
 
 
-def test_kafka_takes_properties_and_listeners_of_one_test(make_kafka):
-    broker: KafkaBroker = make_kafka(properties={"message.max.bytes": "2000"}, listeners={"MORE": "PLAINTEXT"})
+def test_kafka_takes_properties_and_listeners_of_one_test(broker: KafkaBroker):
     more = f"127.0.0.1:{broker.ports['MORE']}"
     produce(more, "small", b"x")
     failures = []
@@ -106,6 +113,15 @@ def test_kafka_takes_properties_and_listeners_of_one_test(make_kafka):
     producer.produce("small", b"x" * 5000, on_delivery=lambda error, _: failures.append(error))
     producer.flush(20)
     assert failures[0].name() == "MSG_SIZE_TOO_LARGE"
+
+
+def test_a_frozen_broker_answers_again_when_thawed(broker: KafkaBroker):
+    broker.freeze()
+    producer = Producer({"bootstrap.servers": broker.bootstrap})
+    producer.produce("late", b"x")
+    assert producer.flush(1) == 1
+    broker.thaw()
+    assert producer.flush(20) == 0
 
 
 def test_the_topics_of_a_test_go_with_it(stack: Stack, kafka: KafkaBroker):
@@ -116,21 +132,21 @@ def test_the_topics_of_a_test_go_with_it(stack: Stack, kafka: KafkaBroker):
     wait_until(lambda: topics(kafka.bootstrap, name) == [], 10, "the topics to go")
 
 
-def test_debezium_captures_a_row_and_goes_on_after_a_restart_and_a_kill(
+def test_debezium_captures_a_row_and_goes_on_after_a_kill(
     connect: ConnectWorker, kafka: KafkaBroker, database: Database, prefix: str
 ):
     database.execute("CREATE TABLE orders (id int PRIMARY KEY, note text)", "INSERT INTO orders VALUES (1, 'old')")
     connect.run(prefix, debezium(database, prefix))
     topic = f"{prefix}.public.orders"
-    ids = [1]
-    await_ids(kafka, topic, ids)
-    for number, fault in ((2, lambda: None), (3, connect.restart), (4, lambda: (connect.kill(), connect.start()))):
-        fault()
-        database.execute(f"INSERT INTO orders VALUES ({number}, 'new')")
-        ids.append(number)
-        await_ids(kafka, topic, ids)
+    await_ids(kafka, topic, [1])
+    database.execute("INSERT INTO orders VALUES (2, 'new')")
+    await_ids(kafka, topic, [1, 2])
+    connect.kill()
+    connect.start()
+    database.execute("INSERT INTO orders VALUES (3, 'new')")
+    await_ids(kafka, topic, [1, 2, 3])
     last = json.loads(read_topic(kafka.bootstrap, topic)[-1].value or b"")
-    assert last["after"] == {"id": 4, "note": "new"}
+    assert last["after"] == {"id": 3, "note": "new"}
     assert last["source"]["version"] == "3.6.3.Final"
 
 
@@ -217,16 +233,6 @@ def test_the_registry_takes_and_gives_schemas(registry: Registry, prefix: str):
     with SchemaRegistryClient({"url": registry.url}) as client:
         number = client.register_schema(f"{prefix}-value", schema)
         assert json.loads(client.get_schema(number).schema_str or "")["name"] == "Order"
-
-
-def test_a_frozen_server_answers_again_when_thawed(make_kafka):
-    broker: KafkaBroker = make_kafka()
-    broker.freeze()
-    producer = Producer({"bootstrap.servers": broker.bootstrap})
-    producer.produce("late", b"x")
-    assert producer.flush(1) == 1
-    broker.thaw()
-    assert producer.flush(20) == 0
 
 
 def test_nothing_is_left_after_the_owner_of_all_servers_was_killed():
