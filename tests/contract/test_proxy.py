@@ -79,12 +79,15 @@ def test_bytes_come_through_unchanged_in_both_directions(proxy: Proxy, client: s
     assert proxy.carried == {"to_server": len(sent), "to_client": len(sent)}
 
 
-def test_an_orderly_end_arrives_after_all_bytes(echo: EchoServer, proxy: Proxy, client: socket.socket):
-    client.sendall(b"x" * 100_000)
-    client.shutdown(socket.SHUT_WR)
-    wait_until(lambda: proxy.open == 0, 5, "the proxy to have closed both sides")
-    assert receive(client, 100_000) == b"x" * 100_000
-    assert client.recv(1) == b""
+def test_an_orderly_end_arrives_after_all_bytes(echo: EchoServer, proxy: Proxy):
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # so that most bytes wait behind the proxy's end
+        client.connect((HOST, proxy.port))
+        client.sendall(b"x" * 100_000)
+        client.shutdown(socket.SHUT_WR)
+        wait_until(lambda: proxy.accepted == 1 and proxy.open == 0, 5, "the proxy to have closed both sides")
+        assert receive(client, 100_000) == b"x" * 100_000
+        assert client.recv(1) == b""
     wait_until(lambda: echo.ends == ["end of file"], 5, "the server to see the end")
 
 
