@@ -1,7 +1,7 @@
 """Starting a pipeline: look at the world, create what may be created, stream only when everything fits.
 
-Order: Kafka answers, the position record is read, server and slot are compared with it, the publication is compared
-with the recorded tables; only then the stream starts.
+Order: Kafka answers, the slot is looked at, the position record is read, server and slot are compared with it, the
+publication is compared with the recorded tables; only then the stream starts, and only then the record is written.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from cdc.acknowledger import Acknowledger
-from cdc.errors import OperatorError, PreflightFailed, PublicationChanged, SeamError
+from cdc.errors import BrokerUnavailable, OperatorError, PreflightFailed, PublicationChanged, SlotInUse
 from cdc.events import HEARTBEAT_PREFIX, Events
 from cdc.kafka.admin import Admin
 from cdc.kafka.faults import delivery_error
@@ -32,7 +32,7 @@ from cdc.postgres.publication import (
     existing,
     read_publication,
 )
-from cdc.postgres.slot import check_position, create_slot, read_slot
+from cdc.postgres.slot import Slot, check_position, create_slot, read_slot
 from cdc.postgres.walsender import SystemIdentity, Walsender
 from cdc.relations import CatalogueView, Relations
 from cdc.render import Record
@@ -123,15 +123,27 @@ class Pipeline:
         producer.reach(20.0)
         if self.manage_topics:
             ensure_topic(Admin(config.kafka))
+        # The slot before the record: a reader that moves both in between would make the slot seem to be ahead.
+        slot = read_slot(catalog, config.wanted.slot)
+        if slot is not None and slot.active_pid is not None:
+            raise SlotInUse(
+                f"slot {slot.name!r} is read from by process {slot.active_pid}",
+                hint="another process reads from the slot; `seam slots list` names it",
+            )
         record = read_positions(config.kafka).get(config.name)
         walsender = self.walsender = Walsender(config.source)
         identity = walsender.identify()
         if record is None:
-            record = self._first_start(catalog, walsender, identity)
+            record = self._first_start(catalog, walsender, identity, slot)
+            confirmed = record.end_lsn
         else:
-            record = self._next_start(catalog, walsender, identity, record)
+            confirmed = check_position(
+                slot, config.wanted.slot, record.end_lsn,
+                recorded=SystemIdentity(record.system_id, record.timeline, LSN(0)), current=identity,
+                fork=walsender.fork_point(record.timeline, identity.timeline),
+            )  # fmt: skip
+            record = self._next_start(catalog, identity, record)
         self._tables = dict(record.tables)
-        self._write_position(producer, record)
         layout = config.layout
         if catalog.encoding() == "SQL_ASCII":
             layout = replace(layout, modes=replace(layout.modes, verify_encoding=True))
@@ -143,11 +155,13 @@ class Pipeline:
         state = SourceState(config.source_options, identity.system_id, identity.timeline)
         failpoint = failpoint_from_environment()
         acks = Acknowledger(
-            walsender, producer, config.name, record, meter=self.meter, failpoint=failpoint,
+            walsender, producer, config.name, record, confirmed, meter=self.meter, failpoint=failpoint,
             stall_seconds=config.options["seam.retry.timeout.ms"] / 1000,
         )  # fmt: skip
         hooks = self._hooks(relations, emitter, failpoint)
         walsender.start(record.slot, record.publication, LSN(0))
+        # Only now is the slot ours: another reader's record must not be set back.
+        self._write_position(producer, record)
         return Task(walsender, producer, relations, state, acks, hooks, self.meter), catalog
 
     def _hooks(self, relations: Relations, emitter: Emitter, failpoint: Callable[[str], None]) -> Hooks:
@@ -167,13 +181,14 @@ class Pipeline:
             partitions={config.render.topics.heartbeat(): 0},
         )
 
-    def _first_start(self, catalog: Catalog, walsender: Walsender, identity: SystemIdentity) -> PositionRecord:
+    def _first_start(
+        self, catalog: Catalog, walsender: Walsender, identity: SystemIdentity, slot: Slot | None
+    ) -> PositionRecord:
         config = self.config
         findings = check_database(catalog, config.wanted)
         self._tell(findings)
         made: list[str] = []
         publication = self._publication(catalog, made)
-        slot = read_slot(catalog, config.wanted.slot)
         if slot is None:
             self.on_finding(
                 Finding(
@@ -201,9 +216,7 @@ class Pipeline:
             commit_lsn=LSN(0), ordinal=0, end_lsn=start, tables=self._captured(publication), made=tuple(made),
         )  # fmt: skip
 
-    def _next_start(
-        self, catalog: Catalog, walsender: Walsender, identity: SystemIdentity, record: PositionRecord
-    ) -> PositionRecord:
+    def _next_start(self, catalog: Catalog, identity: SystemIdentity, record: PositionRecord) -> PositionRecord:
         wanted = self.config.wanted
         if (record.slot, record.publication) != (wanted.slot, wanted.publication):
             raise OperatorError(
@@ -211,11 +224,6 @@ class Pipeline:
                 f"{record.publication!r}, the configuration names {wanted.slot!r} and {wanted.publication!r}",
                 hint="restore the names, or start anew under another connector name",
             )
-        fork = walsender.fork_point(record.timeline, identity.timeline)
-        check_position(
-            read_slot(catalog, wanted.slot), wanted.slot, record.end_lsn,
-            recorded=SystemIdentity(record.system_id, record.timeline, LSN(0)), current=identity, fork=fork,
-        )  # fmt: skip
         expected = {table: oid for table, oid in record.tables.items() if self._captures(table)}
         publication = read_publication(catalog, wanted.publication)
         check_unchanged(
@@ -283,7 +291,7 @@ class Pipeline:
         return found
 
     def _write_position(self, producer: Producer, record: PositionRecord) -> None:
-        """Record the position before the stream starts, so that no slot of ours is ever without one."""
+        """Record the position before anything is acknowledged, so that no slot of ours that moved is without one."""
         outcome: list[Any] = []
         producer.send(
             POSITIONS_TOPIC, record.encode(), self.config.name.encode(), partition=PARTITION,
@@ -294,7 +302,7 @@ class Pipeline:
             if outcome:
                 raise delivery_error(*outcome[0], where=producer.where)
             producer.reach(5.0)
-            raise SeamError(f"{producer.where}: the position record was not acknowledged")
+            raise BrokerUnavailable(f"{producer.where}: the position record was not acknowledged")
 
     # -- while it streams --------------------------------------------------------------------------------------------
 
