@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from cdc.postgres.embedded import HOST, SUPERUSER
 from cdc.report import Finding
@@ -161,7 +161,7 @@ class EngineProcess:
         file = directory / f"{name}.json"
         file.write_text(json.dumps({"name": name, "config": dict(config)}))
         self.log = directory / f"{name}.log"
-        command = [sys.executable, "-m", "tests.support.run_engine", str(file), bootstrap]
+        command = [sys.executable, "-m", "cli", "run", str(file), "--bootstrap-servers", bootstrap]
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [*command, *(["--once"] if once else [])],
@@ -212,7 +212,7 @@ class EngineProcess:
         self.process.kill()
         self.process.wait()
 
-    def __enter__(self) -> EngineProcess:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
