@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from cdc.acknowledger import Acknowledger
@@ -27,15 +27,16 @@ from cdc.postgres.connection import connect
 from cdc.postgres.preflight import captured, check_database
 from cdc.postgres.publication import (
     Publication,
+    RecordedPublication,
     add_tables,
     check_unchanged,
     create_publication,
-    existing,
     read_publication,
+    standing,
 )
 from cdc.postgres.slot import Slot, check_position, create_slot, read_slot
 from cdc.postgres.walsender import SystemIdentity, Walsender
-from cdc.relations import CatalogueView, Relations
+from cdc.relations import CatalogueView, Relations, renamed
 from cdc.render import Record
 from cdc.report import Finding, Severity, blocking
 from cdc.source import SourceState
@@ -85,7 +86,7 @@ class Pipeline:
         self.walsender: Walsender | None = None
         self.producer: Producer | None = None
         self.events: Events | None = None
-        self._tables: dict[str, int] = {}
+        self._recorded = RecordedPublication()
         self._heartbeat_time = time.monotonic()
         self._publication_time = time.monotonic()
         self._status_records, self._status_time = meter.records, time.monotonic()
@@ -145,7 +146,7 @@ class Pipeline:
                 fork=walsender.fork_point(record.timeline, identity.timeline),
             )  # fmt: skip
             record = self._next_start(catalog, identity, record)
-        self._tables = dict(record.tables)
+        self._recorded = RecordedPublication(record.tables, **record.publication_form)
         layout = config.layout
         if catalog.encoding() == "SQL_ASCII":
             layout = replace(layout, modes=replace(layout.modes, verify_encoding=True))
@@ -215,7 +216,7 @@ class Pipeline:
             )
         return PositionRecord(
             identity.system_id, identity.timeline, config.wanted.slot, config.wanted.publication,
-            commit_lsn=LSN(0), ordinal=0, end_lsn=start, tables=self._captured(publication), made=tuple(made),
+            commit_lsn=LSN(0), ordinal=0, end_lsn=start, made=tuple(made), **recorded_form(publication, self._captures),
         )  # fmt: skip
 
     def _next_start(self, catalog: Catalog, identity: SystemIdentity, record: PositionRecord) -> PositionRecord:
@@ -226,20 +227,25 @@ class Pipeline:
                 f"{record.publication!r}, the configuration names {wanted.slot!r} and {wanted.publication!r}",
                 hint="restore the names, or start anew under another connector name",
             )
-        expected = {table: oid for table, oid in record.tables.items() if self._captures(table)}
-        publication = read_publication(catalog, wanted.publication)
-        check_unchanged(
-            publication, wanted.publication, expected, existing(catalog, list(expected.values())), self._captures
-        )
+        tables = {table: oid for table, oid in record.tables.items() if self._captures(table)}
+        self._check_publication(catalog, RecordedPublication(tables, **record.publication_form))
         publication = self._publication(catalog, [])
-        return replace(record, timeline=identity.timeline, tables=self._captured(publication))
+        return replace(record, timeline=identity.timeline, **recorded_form(publication, self._captures))
+
+    def _check_publication(self, catalog: Catalog, recorded: RecordedPublication) -> Publication:
+        publication = read_publication(catalog, self.config.wanted.publication)
+        now = standing(catalog, recorded.tables)
+        check_unchanged(publication, self.config.wanted.publication, recorded, now, self._captures)
+        assert publication is not None
+        names = {oid: table for table, oid in publication.tables.items()}
+        for table, oid in recorded.tables.items():
+            if names.get(oid, table) != table:
+                self.on_finding(renamed(table, names[oid]))
+        return publication
 
     def _captures(self, table: str) -> bool:
         schema, _, name = table.partition(".")
         return self.config.wanted.selection.captures(schema, name)
-
-    def _captured(self, publication: Publication) -> dict[str, int]:
-        return {table: oid for table, oid in publication.tables.items() if self._captures(table)}
 
     def _tell(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
@@ -290,6 +296,14 @@ class Pipeline:
         found = read_publication(catalog, wanted.publication)
         if found is None:
             raise PublicationChanged(f"publication {wanted.publication!r} is gone again")
+        absent = sorted(wanted.operations - found.operations)
+        if absent:
+            operations = ", ".join(sorted(wanted.operations | found.operations))
+            raise PreflightFailed(
+                f"publication {wanted.publication!r} does not publish {', '.join(absent)}",
+                hint=f"ALTER PUBLICATION \"{wanted.publication}\" SET (publish = '{operations}'); "
+                "-- or name these operations in skipped.operations",
+            )
         return found
 
     def _write_position(self, producer: Producer, record: PositionRecord) -> None:
@@ -314,11 +328,7 @@ class Pipeline:
         assert catalog is not None
         if now - self._publication_time >= WATCH_SECONDS:
             self._publication_time = now
-            publication = read_publication(catalog, self.config.wanted.publication)
-            alive = existing(catalog, list(self._tables.values()))
-            check_unchanged(publication, self.config.wanted.publication, self._tables, alive, self._captures)
-            assert publication is not None
-            self._tables = self._captured(publication)
+            self._recorded = self._check_publication(catalog, self._recorded).recorded(self._captures)
         records: list[Record] = [(STATUS_TOPIC, self.config.name.encode(), self._status(now), None)]
         interval = self.config.options["heartbeat.interval.ms"] / 1000
         if interval and now - self._heartbeat_time >= interval:
@@ -333,6 +343,12 @@ class Pipeline:
         rate = (self.meter.records - self._status_records) / max(0.001, now - self._status_time)
         self._status_records, self._status_time = self.meter.records, now
         return encode_status(self.meter, rate)
+
+
+def recorded_form(publication: Publication, captures: Callable[[str], bool]) -> dict[str, Any]:
+    """The members of a position record that say what the publication was."""
+    form = asdict(publication.recorded(captures))
+    return {"tables": form.pop("tables"), "publication_form": form}
 
 
 def _roots(tables: Sequence[Any]) -> list[Any]:
