@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "tests.stack.fixtures",
+    "tests.support.engine_fixtures",
     "tests.support.no_sockets",
     "tests.support.selection",
 ]
