@@ -115,7 +115,12 @@ def plan_snapshot(config: PipelineConfig, catalog: Catalog) -> SnapshotPlan:
         override = overrides.get(table.qualified.lower())
         tables.append(
             SnapshotTable(
-                (table.schema, table.name), relation, key, tuple(column_types[name] for name in key), override, table.rows
+                (table.schema, table.name),
+                relation,
+                key,
+                tuple(column_types[name] for name in key),
+                override,
+                table.rows,
             )
         )
     return SnapshotPlan(tuple(sorted(tables, key=lambda t: t.name)), layouts)
