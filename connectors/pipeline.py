@@ -18,8 +18,9 @@ from cdc.errors import OperatorError, PreflightFailed, PublicationChanged, SeamE
 from cdc.events import HEARTBEAT_PREFIX, Events
 from cdc.kafka.admin import Admin
 from cdc.kafka.faults import delivery_error
-from cdc.kafka.positions import PARTITION, POSITIONS_TOPIC, PositionRecord, ensure_topic, read_positions
+from cdc.kafka.positions import PARTITION, POSITIONS_TOPIC, PositionRecord, ensure_topics, read_positions
 from cdc.kafka.producer import Producer
+from cdc.kafka.status import STATUS_TOPIC, encode_status
 from cdc.lsn import LSN
 from cdc.postgres.catalog import Catalog
 from cdc.postgres.connection import connect
@@ -87,6 +88,7 @@ class Pipeline:
         self._tables: dict[str, int] = {}
         self._heartbeat_time = time.monotonic()
         self._publication_time = time.monotonic()
+        self._status_records, self._status_time = meter.records, time.monotonic()
 
     def run(self, stop: threading.Event, *, once: bool = False) -> None:
         """Start and stream until stopped; with `once`, until what is committed now is delivered.
@@ -122,7 +124,7 @@ class Pipeline:
         producer = self.producer = Producer(config.kafka)
         producer.reach(20.0)
         if self.manage_topics:
-            ensure_topic(Admin(config.kafka))
+            ensure_topics(Admin(config.kafka), [POSITIONS_TOPIC, STATUS_TOPIC])
         record = read_positions(config.kafka).get(config.name)
         walsender = self.walsender = Walsender(config.source)
         identity = walsender.identify()
@@ -164,7 +166,7 @@ class Pipeline:
             watch=self._watch,
             watch_seconds=min(WATCH_SECONDS, heartbeat) if heartbeat else WATCH_SECONDS,
             failpoint=failpoint,
-            partitions={config.render.topics.heartbeat(): 0},
+            partitions={config.render.topics.heartbeat(): 0, STATUS_TOPIC: 0},
         )
 
     def _first_start(self, catalog: Catalog, walsender: Walsender, identity: SystemIdentity) -> PositionRecord:
@@ -309,14 +311,20 @@ class Pipeline:
             check_unchanged(publication, self.config.wanted.publication, self._tables, alive, self._captures)
             assert publication is not None
             self._tables = self._captured(publication)
+        records: list[Record] = [(STATUS_TOPIC, self.config.name.encode(), self._status(now), None)]
         interval = self.config.options["heartbeat.interval.ms"] / 1000
         if interval and now - self._heartbeat_time >= interval:
             self._heartbeat_time = now
             # On 15 and newer empty transactions are not sent: only a message moves the slot of a filtered database.
             catalog.rows("select pg_logical_emit_message(false, %s, '')::text", (HEARTBEAT_PREFIX,))
             assert self.events is not None
-            return self.events.heartbeat(time.time_ns() // 1_000_000)
-        return ()
+            records += self.events.heartbeat(time.time_ns() // 1_000_000)
+        return records
+
+    def _status(self, now: float) -> bytes:
+        rate = (self.meter.records - self._status_records) / max(0.001, now - self._status_time)
+        self._status_records, self._status_time = self.meter.records, now
+        return encode_status(self.meter, rate)
 
 
 def _roots(tables: Sequence[Any]) -> list[Any]:

@@ -49,7 +49,7 @@ def pause(attempt: int, random_unit: float) -> float:
         attempt: From 1.
         random_unit: A random number from 0 to 1.
     """
-    longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(attempt - 1, 10))
+    longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(attempt - 1, 10))
     return longest * (0.5 + random_unit / 2)
 
 
@@ -85,9 +85,9 @@ class Worker:
         progress, acknowledged, attempt = time.monotonic(), self.meter.flushed_lsn, 0
         while not self.stop.is_set():
             try:
-                Pipeline(
-                    with_run_id(self.config), self.meter, self.on_finding, manage_topics=self.manage_topics
-                ).run(self.stop, once=once)
+                Pipeline(with_run_id(self.config), self.meter, self.on_finding, manage_topics=self.manage_topics).run(
+                    self.stop, once=once
+                )
             except SeamError as error:
                 now = time.monotonic()
                 if self.meter.flushed_lsn != acknowledged:
@@ -101,7 +101,9 @@ class Worker:
                 self.meter.reconnects += 1
                 wait = min(pause(attempt, random.random()), max(0.05, patience - (now - progress)))  # noqa: S311 - jitter
                 self.on_finding(
-                    Finding(error.code, Severity.WARNING, self.config.name, f"{error.message}; trying again in {wait:.1f} s")
+                    Finding(
+                        error.code, Severity.WARNING, self.config.name, f"{error.message}; trying again in {wait:.1f} s"
+                    )
                 )
                 self.stop.wait(wait)
             else:

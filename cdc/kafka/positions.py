@@ -6,7 +6,7 @@ rightly be ahead of the record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -107,24 +107,25 @@ class PositionRecord:
             raise OperatorError(f"a record of {POSITIONS_TOPIC} is damaged: {type(error).__name__}") from error
 
 
-def ensure_topic(admin: Admin) -> None:
-    """Create the positions topic when it is not there.
+def ensure_topics(admin: Admin, topics: Sequence[str]) -> None:
+    """Create topics of our own that are not there: one partition, compacted.
 
     Raises:
-        OperatorError: It is there with another form.
+        OperatorError: One is there with another form.
     """
     known = admin.partitions()
-    if POSITIONS_TOPIC not in known:
-        admin.create(POSITIONS_TOPIC, partitions=1, replication=min(3, max(1, admin.brokers())), config=TOPIC_CONFIG)
-        return
-    policy = admin.configs([POSITIONS_TOPIC])[POSITIONS_TOPIC].get("cleanup.policy", "")
-    if known[POSITIONS_TOPIC] != 1 or policy != "compact":
-        raise OperatorError(
-            f"topic {POSITIONS_TOPIC} has {known[POSITIONS_TOPIC]} partitions and policy {policy!r}, "
-            "it needs one partition and 'compact'",
-            hint=f"kafka-configs.sh --alter --entity-type topics --entity-name {POSITIONS_TOPIC} "
-            "--add-config cleanup.policy=compact; a wrong partition count needs a new topic",
-        )
+    missing = [topic for topic in topics if topic not in known]
+    for topic in missing:
+        admin.create(topic, partitions=1, replication=min(3, max(1, admin.brokers())), config=TOPIC_CONFIG)
+    found = admin.configs([topic for topic in topics if topic in known])
+    for topic, config in found.items():
+        if known[topic] != 1 or config.get("cleanup.policy") != "compact":
+            raise OperatorError(
+                f"topic {topic} has {known[topic]} partitions and policy {config.get('cleanup.policy')!r}, "
+                "it needs one partition and 'compact'",
+                hint=f"kafka-configs.sh --alter --entity-type topics --entity-name {topic} "
+                "--add-config cleanup.policy=compact; a wrong partition count needs a new topic",
+            )
 
 
 def read_positions(options: ClientOptions, *, seconds: float = 30.0) -> dict[str, PositionRecord]:
