@@ -267,7 +267,7 @@ def _date(value: Any) -> str:
 
 def _time(value: Any) -> str:
     millis = _java_date(value, "Time")
-    if not 0 <= millis < MILLIS_PER_DAY:
+    if not 0 <= millis <= MILLIS_PER_DAY:  # Java lets the end of the day pass
         raise DataError("Kafka Connect Time type should not have any date fields set to non-zero values.")
     return str(millis)
 
