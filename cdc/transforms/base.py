@@ -44,6 +44,7 @@ class Transform(ABC):
     Args:
         options: The parsed options, by bare name.
         surroundings: What the step may know beside them.
+        texts: The options as they stand in the file, which Debezium's classes read.
 
     Raises:
         JavaError: The options do not fit together.
@@ -54,9 +55,12 @@ class Transform(ABC):
     reads: Parts = NOTHING
     native_only: ClassVar[bool] = False
 
-    def __init__(self, options: Mapping[str, Any], surroundings: Surroundings) -> None:
+    def __init__(
+        self, options: Mapping[str, Any], surroundings: Surroundings, texts: Mapping[str, str] | None = None
+    ) -> None:
         self.options = options
         self.surroundings = surroundings
+        self.texts: Mapping[str, str] = {} if texts is None else texts
         self.configure()
 
     def configure(self) -> None:  # noqa: B027 - a step without options has nothing to read

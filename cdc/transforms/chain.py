@@ -292,8 +292,12 @@ class _Builder:
         self.parsing += problems
         if problems:
             return None
+        late = found.config.late_problems(texts, prefix)
+        self.configuring += late
+        if late:
+            return None
         try:
-            return found(values, self.surroundings)
+            return found(values, self.surroundings, texts)
         except JavaError as error:
             self.configuring.append(problem_of(error, prefix.rstrip(".")))
             return None

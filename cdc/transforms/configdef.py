@@ -56,6 +56,7 @@ class _NoDefault:
 NO_DEFAULT: Final = _NoDefault()
 
 Check = Callable[[str, Any], None]
+LateCheck = Callable[[str | None], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ class Key:
         default: `NO_DEFAULT` where it must be given.
         doc: One sentence for the reference.
         checks: Each raises `JavaError` with Java's text; called with the bare name and the value.
+        late: Checks that a Debezium class makes itself when it is configured, on the text as it stands in the file
+            (None where it is absent); each returns what is wrong.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Key:
     default: Any
     doc: str
     checks: tuple[Check, ...] = ()
+    late: tuple[LateCheck, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +109,28 @@ class ConfigDef:
 
     Args:
         keys: In any order; they are parsed in this one.
+        reasons_logged: Whether the class writes what its own checks found into the log, and ends with "Unable to
+            validate config." alone.
     """
 
-    def __init__(self, keys: Sequence[Key]) -> None:
+    def __init__(self, keys: Sequence[Key], *, reasons_logged: bool = False) -> None:
         self.keys = tuple(keys)
+        self.reasons_logged = reasons_logged
+
+    def late_problems(self, texts: Mapping[str, str], prefix: str) -> list[JavaProblem]:
+        """What a Debezium class finds when it is configured, one problem an option."""
+        problems: list[JavaProblem] = []
+        for key in self.keys:
+            text = texts.get(key.name, key.default)
+            complaint = next((found for check in key.late if (found := check(text)) is not None), None)
+            if complaint is None:
+                continue
+            if self.reasons_logged:
+                error = JavaError("Unable to validate config.", "ConnectException", shown=complaint)
+            else:
+                error = invalid_value(texts.get(key.name), key.name, f"The '{key.name}' value is invalid: {complaint}")
+            problems.append(problem_of(error, prefix + key.name))
+        return problems
 
     def parse(self, texts: Mapping[str, str], prefix: str) -> tuple[dict[str, Any], list[JavaProblem]]:
         """Read the options of one alias.

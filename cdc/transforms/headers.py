@@ -133,9 +133,7 @@ class HeaderFrom(PartTransform):
             member = struct.values[index]
             if member is None and self._replace_null:
                 member = field_schema.default
-            if member is None and not field_schema.optional:
-                raise DataError(f"A null value requires an optional schema but was {schema_text(field_schema)}")
-            added.append(Header(header, field_schema, member))
+            added.append(checked_header(header, field_schema, member))
         if plan.updated is None or plan.read is None:
             return schema, struct, added
         return plan.updated, Struct(plan.updated, plan.read(struct.values)), added
@@ -158,6 +156,17 @@ class HeaderFrom(PartTransform):
         kept = [field for field in schema.fields if field.name not in moved]
         updated = struct_like(schema, [pair for pair in pairs if pair[0] not in moved])
         return _Plan(updated, values_of(kept, replace_null=self._replace_null), heads)
+
+
+def checked_header(name: str, schema: Schema, value: Any) -> Header:
+    """A header, its value checked against its schema as `ConnectHeaders.add` does.
+
+    Raises:
+        DataError: A null under a required schema.
+    """
+    if value is None and not schema.optional:
+        raise DataError(f"A null value requires an optional schema but was {schema_text(schema)}")
+    return Header(name, schema, value)
 
 
 def schema_text(schema: Schema) -> str:

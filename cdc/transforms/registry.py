@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from typing import Final
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+from typing import Any, Final, TypeVar
 
 from cdc.transforms import (
     cast,
@@ -22,33 +24,42 @@ from cdc.transforms import (
     value_to_key,
 )
 from cdc.transforms.base import Predicate, Transform
+from cdc.transforms.debezium import (
+    changed_record_state,
+    header_to_value,
+    logical_table_router,
+    message_content,
+    new_record_state,
+    outbox,
+    partition_routing,
+    record_size,
+    schema_change_filter,
+    timezone_converter,
+    vectors,
+)
 
-_TRANSFORMS: Final[tuple[type[Transform], ...]] = (
-    cast.CastKey, cast.CastValue, extract_field.ExtractFieldKey, extract_field.ExtractFieldValue, filtering.Filter,
-    flatten.FlattenKey, flatten.FlattenValue, headers.DropHeaders, headers.HeaderFromKey, headers.HeaderFromValue,
-    headers.InsertHeader, hoist_field.HoistFieldKey, hoist_field.HoistFieldValue, insert_field.InsertFieldKey,
-    insert_field.InsertFieldValue, mask_field.MaskFieldKey, mask_field.MaskFieldValue, replace_field.ReplaceFieldKey,
-    replace_field.ReplaceFieldValue, routers.RegexRouter, routers.TimestampRouter,
-    set_schema_metadata.SetSchemaMetadataKey, set_schema_metadata.SetSchemaMetadataValue,
-    timestamp_converter.TimestampConverterKey, timestamp_converter.TimestampConverterValue, value_to_key.ValueToKey,
+_MODULES: Final[tuple[ModuleType, ...]] = (
+    cast, extract_field, filtering, flatten, headers, hoist_field, insert_field, mask_field, predicates, replace_field,
+    routers, set_schema_metadata, timestamp_converter, value_to_key,
+    changed_record_state, header_to_value, logical_table_router, message_content, new_record_state, outbox,
+    partition_routing, record_size, schema_change_filter, timezone_converter, vectors,
 )  # fmt: skip
-_PREDICATES: Final[tuple[type[Predicate], ...]] = (
-    predicates.HasHeaderKey, predicates.RecordIsTombstone, predicates.TopicNameMatches,
-)  # fmt: skip
+
+Plugin = TypeVar("Plugin", Transform, Predicate)
 
 
-def _names(java_name: str) -> tuple[str, ...]:
-    return java_name, java_name.rpartition(".")[2]
+def _named(kind: type[Plugin]) -> Iterator[tuple[str, type[Plugin]]]:
+    for module in _MODULES:
+        for found in vars(module).values():
+            if isinstance(found, type) and issubclass(found, kind) and found.java_name:
+                yield found.java_name, found
+                yield found.java_name.rpartition(".")[2], found
 
 
-TRANSFORMS: Final[dict[str, type[Transform]]] = {
-    name: transform for transform in _TRANSFORMS for name in _names(transform.java_name)
-}
-PREDICATES: Final[dict[str, type[Predicate]]] = {
-    name: predicate for predicate in _PREDICATES for name in _names(predicate.java_name)
-}
+TRANSFORMS: Final[dict[str, type[Transform]]] = dict(_named(Transform))  # type: ignore[type-abstract] # a filter only
+PREDICATES: Final[dict[str, type[Predicate]]] = dict(_named(Predicate))  # type: ignore[type-abstract] # a filter only
 
 
-def nearest(name: str, known: dict[str, type[Transform]] | dict[str, type[Predicate]]) -> tuple[str, ...]:
+def nearest(name: str, known: Mapping[str, Any]) -> tuple[str, ...]:
     """Names that were probably meant, best first."""
     return tuple(difflib.get_close_matches(name, known, n=2, cutoff=0.7))
