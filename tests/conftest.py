@@ -1,3 +1,8 @@
-"""Plugins of the test suite."""
+"""The plugins of all tests; each says at its head what it brings."""
 
-pytest_plugins = ["tests.support.smt_options"]
+pytest_plugins = [
+    "tests.stack.fixtures",
+    "tests.support.no_sockets",
+    "tests.support.selection",
+    "tests.support.smt_options",
+]

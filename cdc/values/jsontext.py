@@ -1,4 +1,4 @@
-"""JSON strings as Jackson writes them: compact, UTF-8, non-ASCII raw, upper-case hexadecimal in `\\u` escapes."""
+"""JSON strings as Jackson writes them: compact, UTF-8, non-ASCII raw, escapes with upper-case hexadecimal digits."""
 
 from __future__ import annotations
 

@@ -6,62 +6,86 @@ A codec is resolved once per relation; per row only its two functions run. Both 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Final
 
-from cdc.model.schema import Schema
+from cdc.model.relation import PgType
+from cdc.values import arrays, binary, booleans, dates, floats, integers, named_text, numeric, times, timestamps, zoned
+from cdc.values.arrays import parse_array
+from cdc.values.builtin import BUILTIN
+from cdc.values.codec import IDENTITY, Codec, ValueModes, text_codec
+
+__all__ = ["IDENTITY", "Codec", "ValueModes", "parse_array", "resolve"]
+
+_Resolver = Callable[[int, ValueModes], Codec]
 
 
-@dataclass(frozen=True, slots=True)
-class ValueModes:
-    """The options that decide how values look, with Debezium's names and defaults.
+def _text(_typmod: int, modes: ValueModes) -> Codec:
+    return text_codec(modes)
 
-    Attributes:
-        decimal: `decimal.handling.mode`: precise, double, string.
-        time_precision: `time.precision.mode`.
-        interval: `interval.handling.mode`: numeric, string.
-        hstore: `hstore.handling.mode`: json, map.
-        binary: `binary.handling.mode`: bytes, base64, base64-url-safe, hex.
-        money_fraction_digits: `money.fraction.digits`.
-        include_unknown: `include.unknown.datatypes`.
-        unavailable: `unavailable.value.placeholder`, with the prefix `hex:` already resolved to bytes.
-        decimal_numeric: Whether the JSON converter's `decimal.format` is NUMERIC.
-        strict: `seam.compat=strict`: Debezium's results, defects included.
-        verify_encoding: Whether texts may hold bytes that are not UTF-8 (a SQL_ASCII database) and must be checked.
+
+def _named(name: str) -> _Resolver:
+    return lambda _typmod, modes: named_text.resolve(name, modes)
+
+
+_BY_NAME: Final[dict[str, _Resolver]] = {
+    "bool": lambda _typmod, _modes: booleans.BOOL,
+    "int2": lambda _typmod, _modes: integers.INT2,
+    "int4": lambda _typmod, _modes: integers.INT4,
+    "int8": lambda _typmod, _modes: integers.INT8,
+    "oid": lambda _typmod, _modes: integers.OID,
+    "float4": lambda _typmod, _modes: floats.FLOAT4,
+    "float8": lambda _typmod, _modes: floats.FLOAT8,
+    "numeric": numeric.resolve,
+    "bytea": lambda _typmod, modes: binary.resolve(modes),
+    "date": lambda _typmod, modes: dates.resolve(modes),
+    "time": times.resolve,
+    "timestamp": timestamps.resolve,
+    "timetz": lambda _typmod, _modes: zoned.TIMETZ,
+    "timestamptz": zoned.timestamptz,
+    **dict.fromkeys(
+        (
+            "text", "varchar", "bpchar", "name", "char", "citext", "inet", "cidr", "macaddr", "macaddr8",
+            "int4range", "int8range", "numrange", "tsrange", "tstzrange", "daterange", "isbn",
+        ),
+        _text,
+    ),
+    **{name: _named(name) for name in named_text.SCHEMAS},
+}  # fmt: skip
+
+
+def resolve(
+    column_type_oid: int, typmod: int, types: Mapping[int, PgType], modes: ValueModes, dimensions: int = 1
+) -> Codec | None:
+    """The codec of a column.
+
+    Args:
+        column_type_oid: `atttypid`.
+        typmod: `atttypmod`, -1 for none.
+        types: The catalogue's `pg_type` by OID; the built-in types need not be in it.
+        modes: How values look.
+        dimensions: `attndims`, of arrays only.
+
+    Returns:
+        None where Debezium leaves the column out (strict mode only).
     """
+    pg_type = types.get(column_type_oid) or BUILTIN.get(column_type_oid)
+    if pg_type is None:
+        return _unmapped(modes)
+    if pg_type.kind == "d":
+        modifier = pg_type.base_typmod if pg_type.base_typmod >= 0 else typmod
+        return resolve(pg_type.base, modifier, types, modes, dimensions)
+    if pg_type.kind == "e":
+        return named_text.enum(pg_type.labels, modes)
+    if pg_type.category == "A" and pg_type.element:
+        element = resolve(pg_type.element, typmod, types, modes)
+        if element is None:
+            return None
+        delimiter = b";" if pg_type.element == 603 else b","
+        return arrays.array(element, max(dimensions, 1), delimiter)
+    known = _BY_NAME.get(pg_type.name)
+    return _unmapped(modes) if known is None else known(typmod, modes)
 
-    decimal: str = "precise"
-    time_precision: str = "adaptive"
-    interval: str = "numeric"
-    hstore: str = "json"
-    binary: str = "bytes"
-    money_fraction_digits: int = 2
-    include_unknown: bool = False
-    unavailable: bytes = b"__debezium_unavailable_value"
-    decimal_numeric: bool = False
-    strict: bool = False
-    verify_encoding: bool = False
 
-
-@dataclass(frozen=True, slots=True)
-class Codec:
-    """How the values of one column are written.
-
-    Attributes:
-        schema: The Connect schema of a NOT NULL column of that type, without a default.
-        to_json: Postgres text (bytes, UTF-8) -> the JSON fragment that JsonConverter would write for the value.
-        to_value: The same text -> the Connect value.
-        unavailable: The Connect value that stands for an unchanged TOAST value; None where Debezium publishes null.
-        exact: False where the type is not mapped and its text stands in for it (a finding at start).
-        filler: Debezium's stand-in for a value that was not sent for a NOT NULL column (strict mode only).
-
-    `to_json` and `to_value` raise ValueError with the reason when the mode cannot express the value.
-    """
-
-    schema: Schema
-    to_json: Callable[[bytes], bytes]
-    to_value: Callable[[bytes], Any]
-    unavailable: Any = None
-    exact: bool = True
-    filler: Any = None
+def _unmapped(modes: ValueModes) -> Codec | None:
+    return None if modes.strict else text_codec(modes, exact=False)
