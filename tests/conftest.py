@@ -5,4 +5,5 @@ pytest_plugins = [
     "tests.stack.fixtures",
     "tests.support.no_sockets",
     "tests.support.selection",
+    "tests.support.smt_options",
 ]
