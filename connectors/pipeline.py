@@ -1,7 +1,7 @@
 """Starting a pipeline: look at the world, create what may be created, stream only when everything fits.
 
-Order: Kafka answers, the position record is read, server and slot are compared with it, the publication is compared
-with the recorded tables; only then the stream starts.
+Order: Kafka answers, the slot is looked at, the position record is read, server and slot are compared with it, the
+publication is compared with the recorded tables; only then the stream starts, and only then the record is written.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from cdc.acknowledger import Acknowledger
-from cdc.errors import OperatorError, PreflightFailed, PublicationChanged, SeamError
+from cdc.errors import BrokerUnavailable, OperatorError, PreflightFailed, PublicationChanged, SlotInUse
 from cdc.events import HEARTBEAT_PREFIX, Events
 from cdc.kafka.admin import Admin
 from cdc.kafka.faults import delivery_error
@@ -27,15 +27,16 @@ from cdc.postgres.connection import connect
 from cdc.postgres.preflight import captured, check_database
 from cdc.postgres.publication import (
     Publication,
+    RecordedPublication,
     add_tables,
     check_unchanged,
     create_publication,
-    existing,
     read_publication,
+    standing,
 )
-from cdc.postgres.slot import check_position, create_slot, read_slot
+from cdc.postgres.slot import Slot, check_position, create_slot, read_slot
 from cdc.postgres.walsender import SystemIdentity, Walsender
-from cdc.relations import CatalogueView, Relations
+from cdc.relations import CatalogueView, Relations, renamed
 from cdc.render import Record
 from cdc.report import Finding, Severity, blocking
 from cdc.source import SourceState
@@ -85,7 +86,7 @@ class Pipeline:
         self.walsender: Walsender | None = None
         self.producer: Producer | None = None
         self.events: Events | None = None
-        self._tables: dict[str, int] = {}
+        self._recorded = RecordedPublication()
         self._heartbeat_time = time.monotonic()
         self._publication_time = time.monotonic()
         self._status_records, self._status_time = meter.records, time.monotonic()
@@ -125,15 +126,27 @@ class Pipeline:
         producer.reach(20.0)
         if self.manage_topics:
             ensure_topics(Admin(config.kafka), [POSITIONS_TOPIC, STATUS_TOPIC])
+        # The slot before the record: a reader that moves both in between would make the slot seem to be ahead.
+        slot = read_slot(catalog, config.wanted.slot)
+        if slot is not None and slot.active_pid is not None:
+            raise SlotInUse(
+                f"slot {slot.name!r} is read from by process {slot.active_pid}",
+                hint="another process reads from the slot; `seam slots list` names it",
+            )
         record = read_positions(config.kafka).get(config.name)
         walsender = self.walsender = Walsender(config.source)
         identity = walsender.identify()
         if record is None:
-            record = self._first_start(catalog, walsender, identity)
+            record = self._first_start(catalog, walsender, identity, slot)
+            confirmed = record.end_lsn
         else:
-            record = self._next_start(catalog, walsender, identity, record)
-        self._tables = dict(record.tables)
-        self._write_position(producer, record)
+            confirmed = check_position(
+                slot, config.wanted.slot, record.end_lsn,
+                recorded=SystemIdentity(record.system_id, record.timeline, LSN(0)), current=identity,
+                fork=walsender.fork_point(record.timeline, identity.timeline),
+            )  # fmt: skip
+            record = self._next_start(catalog, identity, record)
+        self._recorded = RecordedPublication(record.tables, **record.publication_form)
         layout = config.layout
         if catalog.encoding() == "SQL_ASCII":
             layout = replace(layout, modes=replace(layout.modes, verify_encoding=True))
@@ -145,11 +158,13 @@ class Pipeline:
         state = SourceState(config.source_options, identity.system_id, identity.timeline)
         failpoint = failpoint_from_environment()
         acks = Acknowledger(
-            walsender, producer, config.name, record, meter=self.meter, failpoint=failpoint,
+            walsender, producer, config.name, record, confirmed, meter=self.meter, failpoint=failpoint,
             stall_seconds=config.options["seam.retry.timeout.ms"] / 1000,
         )  # fmt: skip
         hooks = self._hooks(relations, emitter, failpoint)
         walsender.start(record.slot, record.publication, LSN(0))
+        # Only now is the slot ours: another reader's record must not be set back.
+        self._write_position(producer, record)
         return Task(walsender, producer, relations, state, acks, hooks, self.meter), catalog
 
     def _hooks(self, relations: Relations, emitter: Emitter, failpoint: Callable[[str], None]) -> Hooks:
@@ -169,13 +184,14 @@ class Pipeline:
             partitions={config.render.topics.heartbeat(): 0, STATUS_TOPIC: 0},
         )
 
-    def _first_start(self, catalog: Catalog, walsender: Walsender, identity: SystemIdentity) -> PositionRecord:
+    def _first_start(
+        self, catalog: Catalog, walsender: Walsender, identity: SystemIdentity, slot: Slot | None
+    ) -> PositionRecord:
         config = self.config
         findings = check_database(catalog, config.wanted)
         self._tell(findings)
         made: list[str] = []
         publication = self._publication(catalog, made)
-        slot = read_slot(catalog, config.wanted.slot)
         if slot is None:
             self.on_finding(
                 Finding(
@@ -200,12 +216,10 @@ class Pipeline:
             )
         return PositionRecord(
             identity.system_id, identity.timeline, config.wanted.slot, config.wanted.publication,
-            commit_lsn=LSN(0), ordinal=0, end_lsn=start, tables=self._captured(publication), made=tuple(made),
+            commit_lsn=LSN(0), ordinal=0, end_lsn=start, made=tuple(made), **recorded_form(publication, self._captures),
         )  # fmt: skip
 
-    def _next_start(
-        self, catalog: Catalog, walsender: Walsender, identity: SystemIdentity, record: PositionRecord
-    ) -> PositionRecord:
+    def _next_start(self, catalog: Catalog, identity: SystemIdentity, record: PositionRecord) -> PositionRecord:
         wanted = self.config.wanted
         if (record.slot, record.publication) != (wanted.slot, wanted.publication):
             raise OperatorError(
@@ -213,25 +227,25 @@ class Pipeline:
                 f"{record.publication!r}, the configuration names {wanted.slot!r} and {wanted.publication!r}",
                 hint="restore the names, or start anew under another connector name",
             )
-        fork = walsender.fork_point(record.timeline, identity.timeline)
-        check_position(
-            read_slot(catalog, wanted.slot), wanted.slot, record.end_lsn,
-            recorded=SystemIdentity(record.system_id, record.timeline, LSN(0)), current=identity, fork=fork,
-        )  # fmt: skip
-        expected = {table: oid for table, oid in record.tables.items() if self._captures(table)}
-        publication = read_publication(catalog, wanted.publication)
-        check_unchanged(
-            publication, wanted.publication, expected, existing(catalog, list(expected.values())), self._captures
-        )
+        tables = {table: oid for table, oid in record.tables.items() if self._captures(table)}
+        self._check_publication(catalog, RecordedPublication(tables, **record.publication_form))
         publication = self._publication(catalog, [])
-        return replace(record, timeline=identity.timeline, tables=self._captured(publication))
+        return replace(record, timeline=identity.timeline, **recorded_form(publication, self._captures))
+
+    def _check_publication(self, catalog: Catalog, recorded: RecordedPublication) -> Publication:
+        publication = read_publication(catalog, self.config.wanted.publication)
+        now = standing(catalog, recorded.tables)
+        check_unchanged(publication, self.config.wanted.publication, recorded, now, self._captures)
+        assert publication is not None
+        names = {oid: table for table, oid in publication.tables.items()}
+        for table, oid in recorded.tables.items():
+            if names.get(oid, table) != table:
+                self.on_finding(renamed(table, names[oid]))
+        return publication
 
     def _captures(self, table: str) -> bool:
         schema, _, name = table.partition(".")
         return self.config.wanted.selection.captures(schema, name)
-
-    def _captured(self, publication: Publication) -> dict[str, int]:
-        return {table: oid for table, oid in publication.tables.items() if self._captures(table)}
 
     def _tell(self, findings: Sequence[Finding]) -> None:
         for finding in findings:
@@ -282,10 +296,18 @@ class Pipeline:
         found = read_publication(catalog, wanted.publication)
         if found is None:
             raise PublicationChanged(f"publication {wanted.publication!r} is gone again")
+        absent = sorted(wanted.operations - found.operations)
+        if absent:
+            operations = ", ".join(sorted(wanted.operations | found.operations))
+            raise PreflightFailed(
+                f"publication {wanted.publication!r} does not publish {', '.join(absent)}",
+                hint=f"ALTER PUBLICATION \"{wanted.publication}\" SET (publish = '{operations}'); "
+                "-- or name these operations in skipped.operations",
+            )
         return found
 
     def _write_position(self, producer: Producer, record: PositionRecord) -> None:
-        """Record the position before the stream starts, so that no slot of ours is ever without one."""
+        """Record the position before anything is acknowledged, so that no slot of ours that moved is without one."""
         outcome: list[Any] = []
         producer.send(
             POSITIONS_TOPIC, record.encode(), self.config.name.encode(), partition=PARTITION,
@@ -296,7 +318,7 @@ class Pipeline:
             if outcome:
                 raise delivery_error(*outcome[0], where=producer.where)
             producer.reach(5.0)
-            raise SeamError(f"{producer.where}: the position record was not acknowledged")
+            raise BrokerUnavailable(f"{producer.where}: the position record was not acknowledged")
 
     # -- while it streams --------------------------------------------------------------------------------------------
 
@@ -306,11 +328,7 @@ class Pipeline:
         assert catalog is not None
         if now - self._publication_time >= WATCH_SECONDS:
             self._publication_time = now
-            publication = read_publication(catalog, self.config.wanted.publication)
-            alive = existing(catalog, list(self._tables.values()))
-            check_unchanged(publication, self.config.wanted.publication, self._tables, alive, self._captures)
-            assert publication is not None
-            self._tables = self._captured(publication)
+            self._recorded = self._check_publication(catalog, self._recorded).recorded(self._captures)
         records: list[Record] = [(STATUS_TOPIC, self.config.name.encode(), self._status(now), None)]
         interval = self.config.options["heartbeat.interval.ms"] / 1000
         if interval and now - self._heartbeat_time >= interval:
@@ -325,6 +343,12 @@ class Pipeline:
         rate = (self.meter.records - self._status_records) / max(0.001, now - self._status_time)
         self._status_records, self._status_time = self.meter.records, now
         return encode_status(self.meter, rate)
+
+
+def recorded_form(publication: Publication, captures: Callable[[str], bool]) -> dict[str, Any]:
+    """The members of a position record that say what the publication was."""
+    form = asdict(publication.recorded(captures))
+    return {"tables": form.pop("tables"), "publication_form": form}
 
 
 def _roots(tables: Sequence[Any]) -> list[Any]:

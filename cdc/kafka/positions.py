@@ -44,6 +44,8 @@ class PositionRecord:
         ordinal: Records of the transaction after it that are published too (exactly once, split transactions).
         end_lsn: What Postgres may be told.
         tables: `schema.table` -> OID of the captured tables, as the publication held them.
+        publication_form: What else the publication was (`cdc.postgres.publication.RecordedPublication`), empty where
+            only its tables are known.
         made: What we created: "slot", "publication".
         snapshot: State of the initial snapshot, empty for none.
         schema_epoch: Counts Relation messages that changed a layout.
@@ -57,6 +59,7 @@ class PositionRecord:
     ordinal: int
     end_lsn: LSN
     tables: Mapping[str, int] = field(default_factory=dict)
+    publication_form: Mapping[str, Any] = field(default_factory=dict)
     made: tuple[str, ...] = ()
     snapshot: Mapping[str, Any] = field(default_factory=dict)
     schema_epoch: int = 0
@@ -78,6 +81,7 @@ class PositionRecord:
                 "ordinal": self.ordinal,
                 "end_lsn": str(self.end_lsn),
                 "tables": dict(self.tables),
+                "publication_form": dict(self.publication_form),
                 "made": list(self.made),
                 "snapshot": dict(self.snapshot),
                 "schema_epoch": self.schema_epoch,
@@ -101,7 +105,7 @@ class PositionRecord:
             return cls(
                 int(document["system_id"]), document["timeline"], document["slot"], document["publication"],
                 LSN.parse(document["commit_lsn"]), document["ordinal"], LSN.parse(document["end_lsn"]),
-                document["tables"], tuple(document["made"]), document["snapshot"], document["schema_epoch"],
+                document["tables"], document["publication_form"], tuple(document["made"]), document["snapshot"], document["schema_epoch"],
             )  # fmt: skip
         except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
             raise OperatorError(f"a record of {POSITIONS_TOPIC} is damaged: {type(error).__name__}") from error
