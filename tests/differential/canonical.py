@@ -80,7 +80,9 @@ def _message(data: bytes | None) -> tuple[str | None, str | None]:
 def _masked(record: Canonical) -> Canonical:
     value = record.value
     if value is not None:
-        value = _PROCESSED.sub(lambda match: f'{match[1]},"ts_ms":0' + (',"ts_us":0,"ts_ns":0' if match[2] else ""), value)
+        value = _PROCESSED.sub(
+            lambda match: f'{match[1]},"ts_ms":0' + (',"ts_us":0,"ts_ns":0' if match[2] else ""), value
+        )
         value = _HEARTBEAT.sub('{"ts_ms":0}', value)
     headers = tuple((name, "run id" if name == RUN_ID else text) for name, text in record.headers)
     return replace(record, value=value, headers=headers)
