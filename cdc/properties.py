@@ -22,7 +22,9 @@ Properties = dict[str, str]
 
 _REFERENCE = re.compile(r"\$\{(env|file):([^}]*)\}")
 _SECRET_NAME = re.compile(
-    r"(password|passwd|secret|api[._-]?key|token|jaas\.config|basic\.auth\.user\.info|private[._-]?key)$", re.IGNORECASE
+    r"(password|passwd|passphrase|secret|api[._-]?key|token|jaas\.config|basic\.auth\.user\.info|private[._-]?key"
+    r"|secret[._-]?(access[._-]?)?key|keystore\.key|credentials(\.json)?)$",
+    re.IGNORECASE,
 )
 
 
