@@ -103,15 +103,20 @@ def section(path: str | Path | None) -> dict[str, Any]:
     return merged_sections([load(file).connect for file in _files(Path(path))])
 
 
-def in_order(desired: Mapping[str, Desired]) -> list[list[str]]:
-    """Names by layers, each layer needing only those before it.
+def needs_of(desired: Mapping[str, Desired]) -> dict[str, set[str]]:
+    """Name -> the connectors that must be up before it.
 
     A sink comes after the sources whose topics it reads; `seam.depends.on` says what cannot be seen.
+    """
+    return {name: _needs(entry, desired) for name, entry in desired.items()}
+
+
+def in_order(needs: Mapping[str, set[str]]) -> list[list[str]]:
+    """Names by layers, each layer needing only those before it.
 
     Raises:
         ConfigError: The connectors need each other in a circle.
     """
-    needs = {name: _needs(entry, desired) for name, entry in desired.items()}
     layers: list[list[str]] = []
     done: set[str] = set()
     while len(done) < len(needs):

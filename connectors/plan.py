@@ -11,7 +11,7 @@ from cdc.report import Finding, Severity
 from connectors.checks import ChainCheck, check, check_together, connect_only, native_only
 from connectors.compare import OWNER, Difference, differences, plain
 from connectors.connect_types import Config, ConnectorStatus, KeyDefinition
-from connectors.desired import Desired, in_order
+from connectors.desired import Desired, in_order, needs_of
 from connectors.redact import Redaction
 from connectors.risks import risks
 
@@ -68,6 +68,7 @@ class Change:
         initial_state: For a creation.
         layer: Its place in the order of dependencies; deletions come last.
         source: The file, or "" for a deletion.
+        needs: Connectors of the plan that must be up first.
     """
 
     connector: str
@@ -82,6 +83,7 @@ class Change:
     initial_state: str | None = None
     layer: int = 0
     source: str = ""
+    needs: frozenset[str] = frozenset()
 
     def as_json(self, redaction: Redaction) -> dict[str, Any]:
         """The change as a JSON object, without secrets."""
@@ -102,11 +104,9 @@ class Plan:
 
     Attributes:
         changes: In the order in which they would be carried out.
-        layers: Names by layers of dependency.
     """
 
     changes: tuple[Change, ...]
-    layers: tuple[tuple[str, ...], ...] = ()
 
     @property
     def pending(self) -> list[Change]:
@@ -163,20 +163,21 @@ def make_plan(
         all_desired: Every name in the files where `desired` is only a part of them; default: those of `desired`.
         chain: Runs a configuration's transforms over sample records.
     """
-    layers = in_order(desired)
+    needs = needs_of(desired)
+    layers = in_order(needs)
     together = check_together(desired)
     changes: list[Change] = []
     for depth, layer in enumerate(layers):
         for name in layer:
             examination = examinations.get(name, Examination())
             change = _change(desired[name], observed.get(name), examination, owner=owner, depth=depth, chain=chain)
-            extra = tuple(together.get(name, ()))
-            changes.append(_with_findings(change, extra))
+            findings = (*change.findings, *together.get(name, ()))
+            changes.append(replace(change, findings=findings, needs=frozenset(needs[name])))
     if prune:
         kept = set(all_desired if all_desired is not None else desired)
         gone = [name for name, there in observed.items() if there.owner == owner and name not in kept]
         changes += [_deletion(name, observed[name], depth=len(layers)) for name in _sinks_first(gone, observed)]
-    return Plan(tuple(changes), tuple(tuple(layer) for layer in layers))
+    return Plan(tuple(changes))
 
 
 def _change(
@@ -229,12 +230,6 @@ def _deletion(name: str, observed: Observed, *, depth: int) -> Change:
 
 def _sinks_first(names: Sequence[str], observed: Mapping[str, Observed]) -> list[str]:
     return sorted(names, key=lambda name: (observed[name].type != "sink", name))
-
-
-def _with_findings(change: Change, extra: tuple[Finding, ...]) -> Change:
-    if not extra:
-        return change
-    return replace(change, findings=change.findings + extra)
 
 
 def _key_as_json(key: Difference, why: str | None, redaction: Redaction) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cdc.errors import ConfigError
-from connectors.desired import in_order, read, section
+from connectors.desired import in_order, needs_of, read, section
 
 SOURCE = {"connector.class": "FileStreamSource", "topic": "t"}
 
@@ -137,11 +137,11 @@ def test_a_sink_comes_after_the_source_whose_topics_it_reads(tmp_path: Path) -> 
     write(tmp_path / "b.json", {"name": "b", **sink, "topics.regex": r"shop\.public\..*"})
     write(tmp_path / "c.json", {"name": "c", **SOURCE, "topic.prefix": "shop"})
     write(tmp_path / "d.json", {"name": "d", **sink, "topics": "shopping.x", "seam.depends.on": "a"})
-    assert in_order(read(tmp_path).connectors) == [["c"], ["a", "b"], ["d"]]
+    assert in_order(needs_of(read(tmp_path).connectors)) == [["c"], ["a", "b"], ["d"]]
 
 
 def test_a_circle_of_dependencies_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.json", {"name": "a", **SOURCE, "seam.depends.on": "b"})
     write(tmp_path / "b.json", {"name": "b", **SOURCE, "seam.depends.on": "a"})
     with pytest.raises(ConfigError, match="in a circle: a, b"):
-        in_order(read(tmp_path).connectors)
+        in_order(needs_of(read(tmp_path).connectors))
