@@ -1,0 +1,1 @@
+"""Postgres: the source, and the embedded server."""
