@@ -14,7 +14,7 @@ from connectors.connect_api import ConnectApi
 from connectors.connect_settings import ConnectSettings
 from connectors.connect_types import Config, ConnectorStatus, Offset
 from tests.support.fake_worker import FakeWorker
-from tests.support.waiting import until
+from tests.support.waiting import wait_until
 
 SOURCE = "org.apache.kafka.connect.file.FileStreamSourceConnector"
 _numbers = itertools.count()
@@ -23,7 +23,7 @@ _numbers = itertools.count()
 @pytest.fixture(params=["fake", "real"])
 def api(request: pytest.FixtureRequest) -> Iterator[ConnectApi]:
     if request.param == "real":
-        url = request.getfixturevalue("connect_worker").url
+        url = request.getfixturevalue("connect").url
         with ConnectApi(ConnectSettings((url,))) as client:
             yield client
         return
@@ -50,7 +50,7 @@ def status_when(api: ConnectApi, name: str, wanted: Callable[[ConnectorStatus], 
         status = api.status(name)
         return status if status is not None and wanted(status) else None
 
-    return until(look, f"the status of {name}")
+    return wait_until(look, 30, f"the status of {name}")
 
 
 def running(status: ConnectorStatus) -> bool:
@@ -269,7 +269,7 @@ def test_offsets_are_altered_only_while_stopped(api: ConnectApi, name: str, conf
     api.create(name, config)
     status_when(api, name, running)
     partition = {"filename": config["file"]}
-    until(lambda: api.offsets(name) == [Offset(partition, {"position": 8})], "the first stored offset")
+    wait_until(lambda: api.offsets(name) == [Offset(partition, {"position": 8})], 30, "the first stored offset")
     with pytest.raises(ConnectApiError, match="must be in the STOPPED state") as refusal:
         api.reset_offsets(name)
     assert refusal.value.status == 400
@@ -294,9 +294,9 @@ def test_offsets_outlive_a_deletion(api: ConnectApi, name: str, config: Config) 
     api.create(name, config)
     status_when(api, name, running)
     expected = [Offset({"filename": config["file"]}, {"position": 8})]
-    until(lambda: api.offsets(name) == expected, "the first stored offset")
+    wait_until(lambda: api.offsets(name) == expected, 30, "the first stored offset")
     assert api.delete(name) is True
-    until(lambda: name not in api.names(), "the deletion")
+    wait_until(lambda: name not in api.names(), 30, "the deletion")
     api.create(name, config, initial_state="STOPPED")
     status_when(api, name, stopped)
     assert api.offsets(name) == expected
@@ -305,7 +305,7 @@ def test_offsets_outlive_a_deletion(api: ConnectApi, name: str, config: Config) 
 
 def test_topics_are_those_that_were_used(api: ConnectApi, name: str, config: Config) -> None:
     api.create(name, config)
-    until(lambda: api.topics(name) == [name], "the topic")
+    wait_until(lambda: api.topics(name) == [name], 30, "the topic")
     api.reset_topics(name)
 
 
@@ -343,3 +343,11 @@ def test_loggers_are_read_and_set(api: ConnectApi) -> None:
     with pytest.raises(ConnectApiError, match="invalid log level") as refusal:
         api.set_logger("root", "LOUD")
     assert refusal.value.status == 404
+
+
+def test_no_proxy_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with FakeWorker().served() as url, ConnectApi(ConnectSettings((url,), deadline=1)) as api:
+        assert api.names() == []

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import httpx
+
 WORKER_ID = "127.0.0.1:8083"
 VERSION = "4.3.0"
 _DEFINITIONS: dict[str, list[dict[str, Any]]] = json.loads(
@@ -131,6 +133,21 @@ class FakeWorker:
             server.shutdown()
             thread.join()
             server.server_close()
+
+    def transport(self, *, down: str = "down") -> httpx.MockTransport:
+        """The worker without a network, for the client; a host named `down` refuses every connection."""
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            if request.url.host == down:
+                raise httpx.ConnectError("Connection refused")
+            url = request.url.raw_path.decode()
+            told = self.handle(request.method, url, request.read(), request.headers.get("Authorization"))
+            if told is None:
+                raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+            status, content_type, body = told
+            return httpx.Response(status, headers={"Content-Type": content_type}, content=body)
+
+        return httpx.MockTransport(answer)
 
     # How a request is answered.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -23,14 +23,12 @@ def worker() -> FakeWorker:
 
 @pytest.fixture
 def api(worker: FakeWorker) -> Iterator[ConnectApi]:
-    with worker.served() as url, ConnectApi(ConnectSettings((url,), deadline=1.0, timeout=0.5)) as client:
-        yield client
+    with client(worker, deadline=1.0) as ours:
+        yield ours
 
 
-def closed_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+def client(worker: FakeWorker, *urls: str, **settings: Any) -> ConnectApi:
+    return ConnectApi(ConnectSettings(urls or ("http://fake:8083",), **settings), transport=worker.transport())
 
 
 def answering(handler: object, **settings: float) -> ConnectApi:
@@ -130,17 +128,16 @@ def test_a_deletion_whose_answer_was_lost_counts_as_done(worker: FakeWorker, api
 
 
 def test_the_next_worker_is_tried_where_one_does_not_answer(worker: FakeWorker) -> None:
-    with worker.served() as url, ConnectApi(ConnectSettings((closed_port(), url), deadline=5)) as api:
+    with client(worker, "http://down:8083", "http://fake:8083", deadline=5) as api:
         assert api.names() == []
         assert api.names() == []
     assert worker.count("GET", "/connectors") == 2
 
 
 def test_no_worker_at_all_is_said_with_the_address_and_what_to_check() -> None:
-    url = closed_port()
-    with ConnectApi(ConnectSettings((url,), deadline=0.3)) as api, pytest.raises(ConnectUnavailable) as failure:
+    with client(FakeWorker(), "http://down:8083", deadline=0.3) as api, pytest.raises(ConnectUnavailable) as failure:
         api.names()
-    assert url in str(failure.value)
+    assert "http://down:8083" in str(failure.value)
     assert failure.value.exit_code == 3
     assert "--connect-url" in str(failure.value.hint)
 
@@ -160,9 +157,9 @@ def test_an_answer_that_is_cut_short_is_asked_for_again() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>a portal</html>", b'{"not": "a list"}', b"[1, 2"])
 def test_an_answer_of_something_else_is_named_as_such(body: bytes) -> None:
-    client = answering(lambda request: httpx.Response(200, content=body))
-    with client, pytest.raises(ConnectApiError, match="is not what Connect answers there") as failure:
-        client.names()
+    portal = answering(lambda request: httpx.Response(200, content=body))
+    with portal, pytest.raises(ConnectApiError, match="is not what Connect answers there") as failure:
+        portal.names()
     assert "REST port" in str(failure.value.hint)
 
 
@@ -191,29 +188,19 @@ def test_an_unhealthy_worker_is_an_answer(worker: FakeWorker, api: ConnectApi) -
 
 def test_a_wrong_password_is_said_once_and_not_shown(worker: FakeWorker) -> None:
     worker.authorization = "Basic c29tZW9uZTplbHNl"
-    with worker.served() as url:
-        settings = ConnectSettings((url,), username="ops", password="not-that-one")
-        with ConnectApi(settings) as api, pytest.raises(AuthFailed, match=r"refuses access \(401\)") as failure:
-            api.names()
+    ours = client(worker, username="ops", password="not-that-one")
+    with ours as api, pytest.raises(AuthFailed, match=r"refuses access \(401\)") as failure:
+        api.names()
     assert "not-that-one" not in str(failure.value)
     assert worker.count("GET") == 1
 
 
 def test_basic_and_bearer_credentials_are_sent(worker: FakeWorker) -> None:
-    with worker.served() as url:
-        worker.authorization = "Basic b3BzOnB3"
-        with ConnectApi(ConnectSettings((url,), username="ops", password="pw")) as api:
-            assert api.names() == []
-        worker.authorization = "Bearer abc"
-        with ConnectApi(ConnectSettings((url,), token="abc")) as api:
-            assert api.names() == []
-
-
-def test_no_proxy_is_taken_from_the_environment(worker: FakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", closed_port())
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    monkeypatch.delenv("no_proxy", raising=False)
-    with worker.served() as url, ConnectApi(ConnectSettings((url,), deadline=1)) as api:
+    worker.authorization = "Basic b3BzOnB3"
+    with client(worker, username="ops", password="pw") as api:
+        assert api.names() == []
+    worker.authorization = "Bearer abc"
+    with client(worker, token="abc") as api:
         assert api.names() == []
 
 
