@@ -329,6 +329,7 @@ class ConnectApi:
             landed: For a call that must not land twice: what it made, or None if it did not land.
         """
         end = self._clock() + self.settings.deadline
+        pause = _FIRST_PAUSE
         while True:
             try:
                 _, body = self._expect(
@@ -343,6 +344,8 @@ class ConnectApi:
                         f"{method} {path}: no answer arrived within {self.settings.deadline:g} s",
                         hint="it was not carried out when last looked; run the command again",
                     ) from None
+                self._sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
             else:
                 return self._decode(path, body, type)
 

@@ -72,13 +72,17 @@ class Settling:
         return Verdict.LATE if now - self.started >= self.timeout else Verdict.WAITING
 
     def _phase(self, word: str) -> str:
+        if self.target in (health.STOPPED, health.PAUSED):
+            return "held" if self._held() else "moving"
         if word in (health.FAILED, health.DEGRADED):
             traces = {failure.trace for failure in health.failures(self.status)}
             return "stale" if traces <= set(self.stale) else "failed"
-        if self.target in (health.STOPPED, health.PAUSED):
-            return "held" if word == self.target and self._tasks_follow() else "moving"
         return "up" if word in (health.RUNNING, health.NO_TASKS) else "moving"
 
-    def _tasks_follow(self) -> bool:
-        tasks = self.status.tasks if self.status is not None else []
-        return not tasks if self.target == health.STOPPED else all(task.state == "PAUSED" for task in tasks)
+    def _held(self) -> bool:
+        """A failed task neither pauses nor ends by itself; the connector's own state is what was asked for."""
+        if self.status is None or self.status.connector.state != self.target:
+            return False
+        if self.target == health.STOPPED:
+            return not self.status.tasks
+        return all(task.state in ("PAUSED", "FAILED") for task in self.status.tasks)
