@@ -26,6 +26,9 @@ from connectors.lock import exclusive
 from connectors.operate import Operator, status_document
 from connectors.overview import drifted, explained, learn_plugins, listed, shown
 from connectors.plan import Observed, Plan, make_plan
+from connectors.templates import PRESETS
+from connectors.templates import kinds as template_kinds
+from connectors.templates import template as make_template
 
 app = typer.Typer(name="connectors", help=__doc__, no_args_is_help=True)
 offsets_app = typer.Typer(name="offsets", help="Offsets of a connector; it is stopped meanwhile.", no_args_is_help=True)
@@ -37,6 +40,13 @@ class Output(StrEnum):
 
     TABLE = "table"
     JSON = "json"
+
+
+class Format(StrEnum):
+    """A form of configuration file."""
+
+    TOML = "toml"
+    PROPERTIES = "properties"
 
 
 FileArgument = Annotated[
@@ -421,7 +431,7 @@ def plugins(
     if output is Output.JSON:
         show.document({"plugins": [{"class": p.class_, "type": p.type, "version": p.version} for p in found]})
     else:
-        show.table(("type", "class", "version"), [(p.type, p.class_, p.version or "") for p in found])
+        show.plain_table(("type", "class", "version"), [(p.type, p.class_, p.version or "") for p in found])
 
 
 @app.command()
@@ -442,6 +452,37 @@ def explain(
         show.document(found)
     else:
         show.explanation(found)
+
+
+@app.command()
+def template(
+    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="The system; default: list them.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The connector's name (default: the kind).")] = None,
+    preset: Annotated[
+        list[str] | None, typer.Option("--preset", help=f"Transforms: {', '.join(PRESETS)}; may be repeated.")
+    ] = None,
+    format: Annotated[
+        Format, typer.Option("--format", help="Of the file that is written to standard output.")
+    ] = Format.TOML,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Write a complete, commented configuration for a system, with a check list for the system's own side."""
+    if kind is None:
+        titles = template_kinds()
+        if output is Output.JSON:
+            show.document(
+                {"kinds": [{"kind": kind, "title": title} for kind, title in titles.items()], "presets": PRESETS}
+            )
+        else:
+            show.plain_table(("kind", "what it is"), titles.items())
+        return
+    made = make_template(kind, name=name, presets=preset or ())
+    if output is Output.JSON:
+        show.document({"name": made.name, "config": made.config})
+        for entry in made.checklist:
+            show.say(f"[ ] {entry}")
+    else:
+        sys.stdout.write(made.properties() if format is Format.PROPERTIES else made.text)
 
 
 @offsets_app.command("show")

@@ -156,6 +156,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     out().print(shown)
 
 
+def plain_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table whose cells are shown as they are."""
+    table(columns, [[escape(cell) for cell in row] for row in rows])
+
+
 def say_result(text: str) -> None:
     """A result of one line."""
     out().print(escape(text))
