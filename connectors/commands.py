@@ -21,6 +21,7 @@ from connectors.cluster import examine, examine_all, observe
 from connectors.connect_api import ConnectApi
 from connectors.connect_settings import ConnectSettings, connect_settings
 from connectors.connect_types import Offset
+from connectors.console import Output, write_json
 from connectors.desired import DesiredSet, read, section
 from connectors.lock import exclusive
 from connectors.operate import Operator, status_document
@@ -33,13 +34,6 @@ from connectors.templates import template as make_template
 app = typer.Typer(name="connectors", help=__doc__, no_args_is_help=True)
 offsets_app = typer.Typer(name="offsets", help="Offsets of a connector; it is stopped meanwhile.", no_args_is_help=True)
 app.add_typer(offsets_app)
-
-
-class Output(StrEnum):
-    """How a result is written."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 class Format(StrEnum):
@@ -122,7 +116,7 @@ class _Planned:
 def plan(
     file: FileArgument,
     connect_url: UrlOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = Output.table,
     only: OnlyOption = None,
     settings: SetOption = None,
     prune: PruneOption = False,
@@ -148,7 +142,7 @@ def plan(
 def apply(
     file: FileArgument,
     connect_url: UrlOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = Output.table,
     only: OnlyOption = None,
     settings: SetOption = None,
     prune: PruneOption = False,
@@ -172,7 +166,7 @@ def apply(
             waiting = "another apply works on this cluster; waiting until it has ended"
             stack.enter_context(exclusive(cluster, wait=lock_timeout, waiting=lambda: show.say(waiting)))
         content = planned.plan(prune=prune, validate=not no_validate, owner=owner)
-        if dry_run or output is Output.TABLE:
+        if dry_run or output is Output.table:
             _show_plan(content, planned.api, output)
         _refuse(content, file, allow_unknown_keys, refuse_literal_secrets)
         if dry_run:
@@ -192,7 +186,7 @@ def apply(
 def validate(
     file: FileArgument,
     connect_url: UrlOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = Output.table,
     only: OnlyOption = None,
     settings: SetOption = None,
     allow_unknown_keys: UnknownOption = False,
@@ -204,10 +198,10 @@ def validate(
         examinations = examine_all(planned.api, planned.desired.connectors.values())
         content = make_plan(planned.desired.connectors, {}, examinations)
         redaction = planned.api.redaction
-        if output is Output.JSON:
+        if output is Output.json:
             keep = ("connector", "problems", "findings", "notes", "file")
             documents = [{key: change.as_json(redaction)[key] for key in keep} for change in content.changes]
-            show.document({"connectors": documents})
+            write_json({"connectors": documents})
         else:
             show.validation(content, redaction)
         _refuse(content, file, allow_unknown_keys, refuse_literal_secrets)
@@ -217,7 +211,7 @@ def validate(
 def drift(
     file: FileArgument,
     connect_url: UrlOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = Output.table,
     settings: SetOption = None,
     owner: OwnerOption = None,
     detailed_exitcode: Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 2 when there is drift.")] = False,
@@ -227,8 +221,8 @@ def drift(
         planned = _Planned(file, connect_url, only=None, settings=settings, stack=stack)
         content = planned.plan(prune=True, validate=False, owner=owner)
         found = drifted(content, planned.observed, planned.api.redaction)
-        if output is Output.JSON:
-            show.document(found)
+        if output is Output.json:
+            write_json(found)
         else:
             show.drift(found, content, planned.api.redaction)
     if detailed_exitcode and found["drift"]:
@@ -236,23 +230,23 @@ def drift(
 
 
 @app.command("list")
-def list_(connect_url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
+def list_(connect_url: UrlOption = None, output: OutputOption = Output.table) -> None:
     """List the connectors of the cluster: state, tasks, worker, version."""
     with _cluster(connect_url) as api:
         documents = listed(api, observe(api))
-    if output is Output.JSON:
-        show.document({"connectors": documents})
+    if output is Output.json:
+        write_json({"connectors": documents})
     else:
         show.connectors(documents, lag=False)
 
 
 @app.command("show")
-def show_(name: NameArgument, connect_url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
+def show_(name: NameArgument, connect_url: UrlOption = None, output: OutputOption = Output.table) -> None:
     """Show everything about one connector: state, configuration without secrets, topics, offsets."""
     with _cluster(connect_url) as api:
         found = shown(Operator(api), name)
-    if output is Output.JSON:
-        show.document(found)
+    if output is Output.json:
+        write_json(found)
     else:
         show.connector(found)
 
@@ -261,7 +255,7 @@ def show_(name: NameArgument, connect_url: UrlOption = None, output: OutputOptio
 def status(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One connector; default: all.")] = None,
     connect_url: UrlOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = Output.table,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on until interrupted; with --output json one line per change.")
     ] = False,
@@ -278,10 +272,10 @@ def status(
             statuses = {name: api.status(name)} if name is not None else dict(sorted(api.statuses().items()))
             documents = [status_document(n, s, api.redaction.text) for n, s in statuses.items()]
             if documents != last:
-                if watch and output is Output.JSON:
+                if watch and output is Output.json:
                     show.line({"connectors": documents})
-                elif output is Output.JSON:
-                    show.document({"connectors": documents})
+                elif output is Output.json:
+                    write_json({"connectors": documents})
                 else:
                     show.statuses(documents)
             if not watch:
@@ -296,7 +290,7 @@ def restart(
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: every connector that has failed.")
     ] = None,
     connect_url: UrlOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = Output.table,
     everything: Annotated[bool, typer.Option("--everything", help="Restart what runs, too.")] = False,
     timeout: TimeoutOption = 60.0,
     settle: SettleOption = 3.0,
@@ -307,8 +301,8 @@ def restart(
         learn_plugins(api, observed)
         operator = Operator(api, settle=settle, timeout=timeout, say=show.say)
         results = [operator.restart(name, everything=everything) for name in names or sorted(observed)]
-    if output is Output.JSON:
-        show.document({"restarts": [result.as_json() for result in results]})
+    if output is Output.json:
+        write_json({"restarts": [result.as_json() for result in results]})
     else:
         for result in results:
             show.say_result(f"{result.connector}: {result.form} {', '.join(result.restarted)} {result.note}".strip())
@@ -328,8 +322,8 @@ def _each(
             operator.existing(name)
         for name in names:
             deed(operator, name)
-    if output is Output.JSON:
-        show.document({"connectors": [{"name": name, "state": state} for name in names]})
+    if output is Output.json:
+        write_json({"connectors": [{"name": name, "state": state} for name in names]})
     else:
         for name in names:
             show.say_result(f"{name}: {state}")
@@ -342,7 +336,7 @@ NamesArgument = Annotated[list[str], typer.Argument(metavar="NAME...", help="The
 def pause(
     names: NamesArgument,
     connect_url: UrlOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = Output.table,
     timeout: TimeoutOption = 60.0,
 ) -> None:
     """Pause connectors: tasks stay allocated and deliver nothing."""
@@ -353,7 +347,7 @@ def pause(
 def resume(
     names: NamesArgument,
     connect_url: UrlOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = Output.table,
     timeout: TimeoutOption = 60.0,
 ) -> None:
     """Resume paused or stopped connectors, and wait until they run."""
@@ -364,7 +358,7 @@ def resume(
 def stop(
     names: NamesArgument,
     connect_url: UrlOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = Output.table,
     timeout: TimeoutOption = 60.0,
 ) -> None:
     """Stop connectors: their tasks end, configuration and offsets stay."""
@@ -375,7 +369,7 @@ def stop(
 def delete(
     names: NamesArgument,
     connect_url: UrlOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = Output.table,
     offsets: Annotated[bool, typer.Option("--offsets", help="Forget the offsets too.")] = False,
     yes: YesOption = False,
     timeout: TimeoutOption = 60.0,
@@ -395,7 +389,7 @@ def export(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where one file per connector is written.")],
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all.")] = None,
     connect_url: UrlOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = Output.table,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
 ) -> None:
     """Write a live cluster into files, with references in place of secrets."""
@@ -407,11 +401,11 @@ def export(
             operator.existing(name)
         chosen = [exporting.exported(name, observed[name].config, api.redaction) for name in sorted(names or observed)]
     files = exporting.write_files(chosen, directory, force=force)
-    if output is Output.JSON:
+    if output is Output.json:
         documents = [
             {"name": one.name, "file": str(files[one.name]), "variables": dict(one.variables)} for one in chosen
         ]
-        show.document({"connectors": documents})
+        write_json({"connectors": documents})
         return
     for one in chosen:
         show.say_result(f"{one.name}: {files[one.name]}")
@@ -422,14 +416,14 @@ def export(
 @app.command()
 def plugins(
     connect_url: UrlOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = Output.table,
     everything: Annotated[bool, typer.Option("--all", help="Converters, transforms and predicates too.")] = False,
 ) -> None:
     """List the plugins that are installed on the worker, with their versions."""
     with _cluster(connect_url) as api:
         found = sorted(api.plugins(connectors_only=not everything), key=lambda plugin: (plugin.type, plugin.class_))
-    if output is Output.JSON:
-        show.document({"plugins": [{"class": p.class_, "type": p.type, "version": p.version} for p in found]})
+    if output is Output.json:
+        write_json({"plugins": [{"class": p.class_, "type": p.type, "version": p.version} for p in found]})
     else:
         show.plain_table(("type", "class", "version"), [(p.type, p.class_, p.version or "") for p in found])
 
@@ -441,15 +435,15 @@ def explain(
         str | None, typer.Option("--plugin", help="As this plugin declares it; default: every plugin that does.")
     ] = None,
     connect_url: UrlOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = Output.table,
 ) -> None:
     """Tell what a key means, its type and default, and what is risky about changing it."""
     with _cluster(connect_url) as api:
         found = explained(api, key, plugin)
     if not found["definitions"] and found["risk"] is None:
         raise ConfigError(f"no installed plugin declares {key}", hint="seam connectors plugins lists what is installed")
-    if output is Output.JSON:
-        show.document(found)
+    if output is Output.json:
+        write_json(found)
     else:
         show.explanation(found)
 
@@ -464,21 +458,21 @@ def template(
     format: Annotated[
         Format, typer.Option("--format", help="Of the file that is written to standard output.")
     ] = Format.TOML,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = Output.table,
 ) -> None:
     """Write a complete, commented configuration for a system, with a check list for the system's own side."""
     if kind is None:
         titles = template_kinds()
-        if output is Output.JSON:
-            show.document(
+        if output is Output.json:
+            write_json(
                 {"kinds": [{"kind": kind, "title": title} for kind, title in titles.items()], "presets": PRESETS}
             )
         else:
             show.plain_table(("kind", "what it is"), titles.items())
         return
     made = make_template(kind, name=name, presets=preset or ())
-    if output is Output.JSON:
-        show.document({"name": made.name, "config": made.config})
+    if output is Output.json:
+        write_json({"name": made.name, "config": made.config})
         for entry in made.checklist:
             show.say(f"[ ] {entry}")
     else:
@@ -486,14 +480,14 @@ def template(
 
 
 @offsets_app.command("show")
-def offsets_show(name: NameArgument, connect_url: UrlOption = None, output: OutputOption = Output.TABLE) -> None:
+def offsets_show(name: NameArgument, connect_url: UrlOption = None, output: OutputOption = Output.table) -> None:
     """Show the offsets stored for a connector."""
     with _cluster(connect_url) as api:
         operator = Operator(api)
         operator.existing(name)
         documents = offset_work.as_documents(api.offsets(name))
-    if output is Output.JSON:
-        show.document({"connector": name, "offsets": documents})
+    if output is Output.json:
+        write_json({"connector": name, "offsets": documents})
     else:
         show.offsets(documents)
 
@@ -503,7 +497,7 @@ def offsets_set(
     name: NameArgument,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON as `offsets show --output json` writes it.")],
     connect_url: UrlOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = Output.table,
     timeout: TimeoutOption = 60.0,
 ) -> None:
     """Set offsets of a connector; it is stopped for that and then goes on as before."""
@@ -515,7 +509,7 @@ def offsets_set(
 def offsets_reset(
     name: NameArgument,
     connect_url: UrlOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = Output.table,
     timeout: TimeoutOption = 60.0,
 ) -> None:
     """Forget all offsets of a connector; it starts as its snapshot.mode or auto.offset.reset says."""
@@ -527,7 +521,7 @@ def offsets_copy(
     source: Annotated[str, typer.Argument(metavar="FROM", help="The connector whose offsets are read.")],
     target: Annotated[str, typer.Argument(metavar="TO", help="The connector that gets them.")],
     connect_url: UrlOption = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = Output.table,
     timeout: TimeoutOption = 60.0,
 ) -> None:
     """Give a connector the offsets of another one, under its own topic prefix."""
@@ -552,22 +546,22 @@ def _change_offsets(
     with _cluster(connect_url) as api:
         operator = Operator(api, timeout=timeout)
         change = offset_work.change(operator, name, prepare(operator))
-    if output is Output.JSON:
-        show.document(change.as_json())
+    if output is Output.json:
+        write_json(change.as_json())
     else:
         show.offset_change(change)
 
 
 def _show_plan(content: Plan, api: ConnectApi, output: Output) -> None:
-    if output is Output.JSON:
-        show.document(content.as_json(api.redaction))
+    if output is Output.json:
+        write_json(content.as_json(api.redaction))
     else:
         show.plan(content, api.redaction)
 
 
 def _show_outcomes(outcomes: Sequence[Outcome], output: Output) -> None:
-    if output is Output.JSON:
-        show.document({"outcomes": [outcome.as_json() for outcome in outcomes]})
+    if output is Output.json:
+        write_json({"outcomes": [outcome.as_json() for outcome in outcomes]})
     else:
         show.outcomes(outcomes)
 

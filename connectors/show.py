@@ -33,12 +33,6 @@ def err() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def document(content: Any) -> None:
-    """The one JSON document of a command."""
-    sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
-
-
 def line(content: Any) -> None:
     """One JSON line of a command that writes many."""
     sys.stdout.write(json.dumps(content, ensure_ascii=False) + "\n")

@@ -79,11 +79,15 @@ def test_bytes_come_through_unchanged_in_both_directions(proxy: Proxy, client: s
     assert proxy.carried == {"to_server": len(sent), "to_client": len(sent)}
 
 
-def test_an_orderly_end_arrives_after_all_bytes(echo: EchoServer, client: socket.socket):
-    client.sendall(b"x" * 100_000)
-    client.shutdown(socket.SHUT_WR)
-    assert receive(client, 100_000) == b"x" * 100_000
-    assert client.recv(1) == b""
+def test_an_orderly_end_arrives_after_all_bytes(echo: EchoServer, proxy: Proxy):
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # so that most bytes wait behind the proxy's end
+        client.connect((HOST, proxy.port))
+        client.sendall(b"x" * 100_000)
+        client.shutdown(socket.SHUT_WR)
+        wait_until(lambda: proxy.accepted == 1 and proxy.open == 0, 5, "the proxy to have closed both sides")
+        assert receive(client, 100_000) == b"x" * 100_000
+        assert client.recv(1) == b""
     wait_until(lambda: echo.ends == ["end of file"], 5, "the server to see the end")
 
 
@@ -146,13 +150,13 @@ def test_delay_holds_each_way_without_slowing_the_flow(proxy: Proxy, client: soc
     started = time.monotonic()
     ping(client)
     took = time.monotonic() - started
-    assert 0.4 <= took < 1.0
+    assert 0.4 <= took < 3
     started = time.monotonic()
     for _ in range(20):
         client.sendall(b"x" * 1000)
         time.sleep(0.005)
     receive(client, 20_000)
-    assert time.monotonic() - started < 1.5  # twenty delays one after the other would take 4 s
+    assert time.monotonic() - started < 3  # twenty delays one after the other would take 4 s
 
 
 def test_throttle_limits_the_rate(proxy: Proxy, client: socket.socket):
@@ -160,17 +164,19 @@ def test_throttle_limits_the_rate(proxy: Proxy, client: socket.socket):
     started = time.monotonic()
     client.sendall(b"x" * 50_000)
     receive(client, 50_000)
-    assert 0.4 <= time.monotonic() - started < 3
+    assert time.monotonic() - started >= 0.4
     proxy.heal()
     started = time.monotonic()
-    client.sendall(b"x" * 50_000)
-    receive(client, 50_000)
-    assert time.monotonic() - started < 0.4
+    sender = threading.Thread(target=client.sendall, args=[b"x" * 500_000])
+    sender.start()
+    receive(client, 500_000)
+    sender.join()
+    assert time.monotonic() - started < 3  # 5 s at the rate of before
 
 
 def test_a_server_that_is_down_resets_the_client(echo: EchoServer, proxy: Proxy):
     echo.close()
-    with socket.create_connection((HOST, proxy.port), timeout=10) as connection, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), socket.create_connection((HOST, proxy.port), timeout=10) as connection:
         connection.recv(1)
 
 

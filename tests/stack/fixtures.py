@@ -46,7 +46,7 @@ def prefix(stack: Stack) -> Iterator[str]:
     name = f"t{secrets.token_hex(4)}"
     yield name
     if stack.running_kafka is not None:
-        _delete_topics(stack.running_kafka.bootstrap, name)
+        delete_topics(stack.running_kafka.bootstrap, name)
 
 
 @pytest.fixture
@@ -141,7 +141,8 @@ def make_kafka(stack: Stack) -> Iterator[MakeKafka]:
         yield make
 
 
-def _delete_topics(bootstrap: str, prefix: str) -> None:
+def delete_topics(bootstrap: str, prefix: str) -> None:
+    """Delete every topic that begins so."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
     names = [name for name in admin.list_topics(timeout=10).topics if name.startswith(prefix)]
     if names:

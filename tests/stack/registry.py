@@ -51,5 +51,8 @@ class Registry(Server):
         try:
             with urllib.request.urlopen(f"{self.url}/subjects", timeout=2) as answer:
                 return answer.status == 200
+        except urllib.error.HTTPError as error:
+            error.close()
+            return False
         except OSError:
             return False

@@ -1,0 +1,144 @@
+"""Arrays: Postgres' array text, taken apart, and its elements' codecs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from cdc.model.schema import Schema, Type
+from cdc.values.codec import Codec
+
+Item = bytes | list[Any] | None
+
+_BOUNDS: Final = re.compile(rb"(?:\[[+-]?\d+:[+-]?\d+\])+=")
+_UNESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
+_TOKENS: Final = {
+    delimiter: re.compile(rb'"((?:[^"\\]|\\.)*)"|([{}%b])|((?:[^"\\{}%b]|\\.)+)' % (delimiter, delimiter), re.DOTALL)
+    for delimiter in (b",", b";", b":")
+}
+
+
+def parse_array(text: bytes, delimiter: bytes = b",") -> list[Item]:
+    """The elements of an array text, nested as they stand; lower bounds are dropped.
+
+    Args:
+        text: As `array_out` writes it.
+        delimiter: The element type's `typdelim`.
+
+    Raises:
+        ValueError: The text is no array.
+    """
+    if text[:1] == b"[":
+        bounds = _BOUNDS.match(text)
+        if bounds is None:
+            raise ValueError("array text has broken bounds")
+        text = text[bounds.end() :]
+    if text[:1] != b"{" or text[-1:] != b"}":
+        raise ValueError("array text is not in braces")
+    inner = text[1:-1]
+    if b'"' not in inner and b"{" not in inner and b"\\" not in inner:
+        if not inner:
+            return []
+        if b"}" in inner:
+            raise ValueError("array text has unbalanced braces")
+        return [None if item == b"NULL" else item for item in inner.split(delimiter)]
+    return _parse_nested(text, delimiter)
+
+
+def _parse_nested(text: bytes, delimiter: bytes) -> list[Item]:
+    top: list[Item] = []
+    stack = [top]
+    position = 0
+    expecting = True
+    next_token = _TOKENS[delimiter].match
+    while (token := next_token(text, position)) is not None:
+        position = token.end()
+        quoted, mark, bare = token.groups()
+        if mark == b"{":
+            if not expecting:
+                raise ValueError("array text lacks a delimiter")
+            level: list[Item] = []
+            stack[-1].append(level)
+            stack.append(level)
+            continue
+        if mark == b"}":
+            if len(stack) == 1 or (expecting and stack[-1]):
+                raise ValueError("array text has unbalanced braces")
+            stack.pop()
+            expecting = False
+        elif mark is not None:
+            if expecting or len(stack) == 1:
+                raise ValueError("array text has a stray delimiter")
+            expecting = True
+        else:
+            if not expecting or len(stack) == 1:
+                raise ValueError("array text lacks a delimiter")
+            stack[-1].append(_item(quoted, bare))
+            expecting = False
+    if position != len(text) or len(stack) != 1 or len(top) != 1:
+        raise ValueError("array text has unbalanced braces")
+    root = top[0]
+    assert isinstance(root, list)
+    return root
+
+
+def _item(quoted: bytes | None, bare: bytes | None) -> bytes | None:
+    if quoted is None:
+        assert bare is not None
+        return None if bare == b"NULL" else _UNESCAPE.sub(rb"\1", bare)
+    return _UNESCAPE.sub(rb"\1", quoted) if b"\\" in quoted else quoted
+
+
+def depth(items: list[Item]) -> int:
+    """How many dimensions a parsed array has; 0 for an empty one."""
+    levels = 0
+    level: Item = items
+    while isinstance(level, list) and level:
+        levels += 1
+        level = level[0]
+    return levels
+
+
+def _write(items: list[Item], element: Callable[[bytes], bytes]) -> bytes:
+    return b"[" + b",".join(
+        [
+            b"null" if item is None else _write(item, element) if isinstance(item, list) else element(item)
+            for item in items
+        ]
+    ) + b"]"  # fmt: skip
+
+
+def _read(items: list[Item], element: Callable[[bytes], Any]) -> list[Any]:
+    return [
+        None if item is None else _read(item, element) if isinstance(item, list) else element(item) for item in items
+    ]
+
+
+def array(element: Codec, dimensions: int = 1, delimiter: bytes = b",") -> Codec:
+    """The codec of an array whose column is declared with a number of dimensions.
+
+    A value with another number of dimensions has no place in the schema, and is refused.
+    """
+    schema = items_schema = element.schema.as_optional()
+    for _ in range(dimensions - 1):
+        schema = Schema(Type.ARRAY, value_schema=schema, optional=True)
+    schema = Schema(Type.ARRAY, value_schema=schema)
+
+    def parse(text: bytes) -> list[Item]:
+        items = parse_array(text, delimiter)
+        found = depth(items)
+        if found not in (dimensions, 0):
+            raise ValueError(f"array has {found} dimensions where its column declares {dimensions}")
+        return items
+
+    element_json, element_value = element.to_json, element.values_of(items_schema)
+
+    def to_json(text: bytes) -> bytes:
+        return _write(parse(text), element_json)
+
+    def to_value(text: bytes) -> list[Any]:
+        return _read(parse(text), element_value)
+
+    marker = None if element.unavailable is None else [element.unavailable]
+    return Codec(schema, to_json, to_value, unavailable=marker, exact=element.exact, filler=[])
