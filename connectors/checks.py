@@ -72,23 +72,6 @@ def check_together(desired: Mapping[str, Desired]) -> dict[str, list[Finding]]:
     return found
 
 
-def native_only(desired: Desired) -> list[str]:
-    """`seam.` options of a file that change what the native engine writes and that Connect knows nothing of."""
-    return [key for key, value in desired.own.items() if key == "seam.compat" and value.strip().lower() != "strict"]
-
-
-def connect_only(desired: Desired) -> list[str]:
-    """Keys at fault where the native engine cannot run a connector; it reads Postgres by pgoutput."""
-    simple = desired.config.get("connector.class", "").rpartition(".")[2].removesuffix("Connector")
-    if simple != "Postgres":
-        return ["connector.class"]
-    return [
-        key
-        for key, value in desired.config.items()
-        if (key == "plugin.name" and value.strip().lower() != "pgoutput") or key == "connector.plugin.version"
-    ]
-
-
 def _unknown_keys(config: Config, definitions: Mapping[str, KeyDefinition]) -> Iterator[Finding]:
     if not definitions:
         return

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from cdc.errors import Problem
 from cdc.report import Finding, Severity
-from connectors.checks import ChainCheck, check, check_together, connect_only, native_only
+from connectors.checks import ChainCheck, check, check_together
 from connectors.compare import OWNER, Difference, differences, plain
 from connectors.connect_types import Config, ConnectorStatus, KeyDefinition
 from connectors.desired import Desired, in_order, needs_of
+from connectors.engines import connect_only, native_only
 from connectors.redact import Redaction
 from connectors.risks import risks
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cdc.report import Severity
-from connectors.checks import check, check_together, connect_only, native_only
+from connectors.checks import check, check_together
 from connectors.connect_types import Config, KeyDefinition
 from connectors.desired import Desired
 
@@ -120,12 +120,3 @@ def test_server_ids_and_schema_histories_are_not_shared() -> None:
         "database.server.id",
         "schema.history.internal.kafka.topic",
     ]
-
-
-def test_files_that_only_one_engine_can_run() -> None:
-    postgres = {"connector.class": "io.debezium.connector.postgresql.PostgresConnector", "plugin.name": "pgoutput"}
-    assert connect_only(Desired("a", postgres, "")) == []
-    assert connect_only(Desired("a", {**postgres, "plugin.name": "decoderbufs"}, "")) == ["plugin.name"]
-    assert connect_only(Desired("a", {"connector.class": "FileStreamSource"}, "")) == ["connector.class"]
-    assert native_only(Desired("a", postgres, "", own={"seam.compat": "safe"})) == ["seam.compat"]
-    assert native_only(Desired("a", postgres, "", own={"seam.compat": "strict"})) == []
