@@ -294,13 +294,16 @@ def restart(
     everything: Annotated[bool, typer.Option("--everything", help="Restart what runs, too.")] = False,
     timeout: TimeoutOption = 60.0,
     settle: SettleOption = 3.0,
+    attempts: Annotated[int, typer.Option("--attempts", min=1, help="Tries before it is given up.")] = 3,
 ) -> None:
     """Restart only what failed, with growing pauses between the tries; Debezium for Postgres in its safe form."""
     with _cluster(connect_url) as api:
         observed = observe(api)
         learn_plugins(api, observed)
         operator = Operator(api, settle=settle, timeout=timeout, say=show.say)
-        results = [operator.restart(name, everything=everything) for name in names or sorted(observed)]
+        results = [
+            operator.restart(name, everything=everything, attempts=attempts) for name in names or sorted(observed)
+        ]
     if output is Output.json:
         write_json({"restarts": [result.as_json() for result in results]})
     else:
@@ -312,12 +315,12 @@ def _each(
     names: list[str],
     connect_url: str | None,
     output: Output,
-    timeout: float,
+    operator_of: Callable[[ConnectApi], Operator],
     deed: Callable[[Operator, str], None],
     state: str,
 ) -> None:
     with _cluster(connect_url) as api:
-        operator = Operator(api, timeout=timeout)
+        operator = operator_of(api)
         for name in names:
             operator.existing(name)
         for name in names:
@@ -340,7 +343,7 @@ def pause(
     timeout: TimeoutOption = 60.0,
 ) -> None:
     """Pause connectors: tasks stay allocated and deliver nothing."""
-    _each(names, connect_url, output, timeout, Operator.pause, "PAUSED")
+    _each(names, connect_url, output, lambda api: Operator(api, timeout=timeout), Operator.pause, "PAUSED")
 
 
 @app.command()
@@ -349,9 +352,17 @@ def resume(
     connect_url: UrlOption = None,
     output: OutputOption = Output.table,
     timeout: TimeoutOption = 60.0,
+    settle: SettleOption = 3.0,
 ) -> None:
     """Resume paused or stopped connectors, and wait until they run."""
-    _each(names, connect_url, output, timeout, Operator.resume, "RUNNING")
+    _each(
+        names,
+        connect_url,
+        output,
+        lambda api: Operator(api, settle=settle, timeout=timeout),
+        Operator.resume,
+        "RUNNING",
+    )
 
 
 @app.command()
@@ -362,7 +373,7 @@ def stop(
     timeout: TimeoutOption = 60.0,
 ) -> None:
     """Stop connectors: their tasks end, configuration and offsets stay."""
-    _each(names, connect_url, output, timeout, Operator.stop, "STOPPED")
+    _each(names, connect_url, output, lambda api: Operator(api, timeout=timeout), Operator.stop, "STOPPED")
 
 
 @app.command()
@@ -381,7 +392,7 @@ def delete(
     def deed(operator: Operator, name: str) -> None:
         operator.delete(name, offsets=offsets)
 
-    _each(names, connect_url, output, timeout, deed, "deleted")
+    _each(names, connect_url, output, lambda api: Operator(api, timeout=timeout), deed, "deleted")
 
 
 @app.command()
@@ -499,10 +510,11 @@ def offsets_set(
     connect_url: UrlOption = None,
     output: OutputOption = Output.table,
     timeout: TimeoutOption = 60.0,
+    settle: SettleOption = 3.0,
 ) -> None:
     """Set offsets of a connector; it is stopped for that and then goes on as before."""
     wanted = offset_work.read_offsets(file)
-    _change_offsets(name, connect_url, output, timeout, lambda _operator: lambda _before: wanted)
+    _change_offsets(name, connect_url, output, (settle, timeout), lambda _operator: lambda _before: wanted)
 
 
 @offsets_app.command("reset")
@@ -511,9 +523,10 @@ def offsets_reset(
     connect_url: UrlOption = None,
     output: OutputOption = Output.table,
     timeout: TimeoutOption = 60.0,
+    settle: SettleOption = 3.0,
 ) -> None:
     """Forget all offsets of a connector; it starts as its snapshot.mode or auto.offset.reset says."""
-    _change_offsets(name, connect_url, output, timeout, lambda _operator: lambda _before: None)
+    _change_offsets(name, connect_url, output, (settle, timeout), lambda _operator: lambda _before: None)
 
 
 @offsets_app.command("copy")
@@ -523,6 +536,7 @@ def offsets_copy(
     connect_url: UrlOption = None,
     output: OutputOption = Output.table,
     timeout: TimeoutOption = 60.0,
+    settle: SettleOption = 3.0,
 ) -> None:
     """Give a connector the offsets of another one, under its own topic prefix."""
 
@@ -533,18 +547,18 @@ def offsets_copy(
             raise ConfigError(f"{source} has no offsets that could be copied")
         return lambda _before: offset_work.translated(stored, *configs)
 
-    _change_offsets(target, connect_url, output, timeout, prepare)
+    _change_offsets(target, connect_url, output, (settle, timeout), prepare)
 
 
 def _change_offsets(
     name: str,
     connect_url: str | None,
     output: Output,
-    timeout: float,
+    patience: tuple[float, float],
     prepare: Callable[[Operator], Callable[[list[Offset]], Sequence[Offset] | None]],
 ) -> None:
     with _cluster(connect_url) as api:
-        operator = Operator(api, timeout=timeout)
+        operator = Operator(api, settle=patience[0], timeout=patience[1])
         change = offset_work.change(operator, name, prepare(operator))
     if output is Output.json:
         write_json(change.as_json())

@@ -16,7 +16,7 @@ from connectors.settling import Settling, Verdict
 POLL: Final = 0.2  # seconds
 # Debezium ends a task within 0.2 to 1.5 s, with a full queue within 5 s.
 STOP_TIMEOUT: Final = 30.0
-_BACKOFF: Final = (0.0, 2.0, 6.0)  # seconds before each try; Connect never restarts failed tasks by itself
+_FIRST_BACKOFF: Final = 2.0  # seconds before the second try, three times as long before each further one
 
 _POSTGRES: Final = "PostgresConnector"
 _READS_NOTHING: Final = ("no_data", "never")
@@ -151,12 +151,13 @@ class Operator:
 
     # Restarting.
 
-    def restart(self, name: str, *, everything: bool = False) -> Restart:
+    def restart(self, name: str, *, everything: bool = False, attempts: int = 3) -> Restart:
         """Restart what failed, with growing pauses between the tries, and wait until it runs.
 
         Args:
             name: The connector.
             everything: Restart what runs too.
+            attempts: Tries before it is given up; Connect itself never restarts failed tasks.
 
         Raises:
             OperatorError: It fails again each time; with the cause.
@@ -173,8 +174,8 @@ class Operator:
             parts = ("connector", *(f"task {task.id}" for task in (status.tasks if status else [])))
         safe = config.get("connector.class", "").endswith((_POSTGRES, "Postgres"))
         form = "safe" if safe else ("everything" if everything else "failed parts")
-        for attempt, pause in enumerate(_BACKOFF, start=1):
-            self.sleep(pause)
+        for attempt in range(1, attempts + 1):
+            self.sleep(0 if attempt == 1 else _FIRST_BACKOFF * 3 ** (attempt - 2))
             note = WHY_SAFE if safe else ""
             if safe:
                 self._restart_safely(name, config)
@@ -183,8 +184,8 @@ class Operator:
             try:
                 self.reach(name, health.RUNNING, stale={failure.trace for failure in failed})
             except OperatorError as error:
-                self.say(f"try {attempt} of {len(_BACKOFF)}: {error}")
-                if attempt == len(_BACKOFF):
+                self.say(f"try {attempt} of {attempts}: {error}")
+                if attempt == attempts:
                     raise
             else:
                 return Restart(name, parts, form, attempt, note)
