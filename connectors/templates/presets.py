@@ -50,8 +50,9 @@ def _unwrap(*, mongo: bool, prefix: str) -> list[str]:  # noqa: ARG001 - one sig
     )
     return [
         "# The row instead of the envelope; a deletion becomes a tombstone, so that compaction forgets the row.",
+        "# (The mode tombstone would keep a schema, and JSON would write the four letters null instead of nothing.)",
         f'"transforms.unwrap.type" = "{type}"',
-        '"transforms.unwrap.delete.tombstone.handling.mode" = "tombstone"',
+        '"transforms.unwrap.delete.tombstone.handling.mode" = "delete-to-tombstone"',
     ]
 
 
