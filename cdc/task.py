@@ -259,6 +259,8 @@ class Task:
         done()
         self.acks.position = replace(self.acks.position, snapshot=snapshot.as_json())
         self.meter.snapshot = self.acks.position.snapshot
+        if self.meter.snapshot["phase"] == "done":
+            self.meter.phase = "streaming"
 
     # -- records out -------------------------------------------------------------------------------------------------
 

@@ -249,7 +249,9 @@ def tell(session: Session, findings: Sequence[Finding]) -> None:
     if blockers:
         lines = "".join(f"\n  {f.code} {f.subject}: {f.evidence}\n      {f.remedy or ''}".rstrip() for f in blockers)
         raise PreflightFailed(
-            f"{len(blockers)} finding{'s' if len(blockers) > 1 else ''} forbid the start:{lines}",
+            f"{len(blockers)} findings forbid the start:{lines}"
+            if len(blockers) > 1
+            else f"one finding forbids the start:{lines}",
             hint="nothing was created or changed; `seam check FILE` shows all findings",
         )
 

@@ -76,7 +76,8 @@ class Session:
                 "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
             }
         self._producer = Producer(config.kafka, **more)
-        brokers = self._producer.reach(20.0)
+        patience = config.options["seam.retry.timeout.ms"] / 1000
+        brokers = self._producer.reach(min(20.0, max(2.0, patience)))
         if manage_topics:
             admin = Admin(config.kafka)
             ensure_topics(admin, [POSITIONS_TOPIC, STATUS_TOPIC])
