@@ -180,11 +180,12 @@ class Acknowledger:
         self.failpoint("status sent")
 
     def raise_failures(self) -> None:
-        """Raise the first delivery that failed.
+        """Raise what forbids to go on: the server's warning that it leaves rows out, or the first failed delivery.
 
         Raises:
-            SeamError: As `cdc.kafka.faults` translates it.
+            SeamError: As the two `faults` modules translate it.
         """
+        self.walsender.raise_warning()
         self.producer.raise_fatal()
         failure = self.tracker.failures[0] if self.tracker.failures else self._failure
         if failure is not None:

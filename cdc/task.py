@@ -15,12 +15,12 @@ import confluent_kafka
 
 from cdc.acknowledger import Acknowledger
 from cdc.acks import Window
-from cdc.errors import ProtocolError, RecordError, SeamError
+from cdc.errors import ProtocolError, RecordError, SeamError, SourceUnavailable
 from cdc.kafka.producer import Producer
 from cdc.lsn import LSN
 from cdc.model.relation import Relation
 from cdc.postgres.snapshot import MARK_PREFIX
-from cdc.postgres.walsender import Walsender
+from cdc.postgres.walsender import WAL_SENDER_TIMEOUT_SECONDS, Walsender
 from cdc.relations import Relations
 from cdc.render import Record
 from cdc.snapshotter import Snapshotter
@@ -33,6 +33,8 @@ from cdc.wire.pgoutput import Begin, Commit, Message, Origin, PgOutput, Truncate
 DRAIN_MESSAGES: Final = 500
 STOP_SECONDS: Final = 30.0
 ASK_SECONDS: Final = 0.2
+SILENCE_SECONDS: Final = float(WAL_SENDER_TIMEOUT_SECONDS)
+"""A server that says nothing for so long, though it was asked, is not there any more."""
 
 _ROWS: Final = frozenset(b"IUD")
 
@@ -105,16 +107,26 @@ class Task:
         """
         acks = self.acks
         acks.eager = goal is not None
-        watched = asked = time.monotonic()
+        watched = asked = heard = time.monotonic()
         while not stop.is_set() and not self._reached(goal):
-            drained = self._drain()
+            try:
+                drained = self._drain()
+            except self.walsender.driver_error as error:
+                raise self.walsender.lost(error) from error
+            if drained:
+                self.hooks.failpoint("produced")
             self.producer.poll(0)
             now = time.monotonic()
             acks.acknowledge(now, idle=not drained)
             if self.hooks.snapshot is not None:
                 self.hooks.snapshot.check()
-            if goal is not None and not drained and now - asked > ASK_SECONDS:
-                # The answer is a keepalive, whose position moves an idle slot to the goal.
+            if drained:
+                heard = now
+                self.hooks.failpoint("drained")
+            elif now - heard > SILENCE_SECONDS:
+                raise SourceUnavailable(f"{self.walsender.where}: the server said nothing for {now - heard:.0f} s")
+            elif now - asked > (ASK_SECONDS if goal is not None else SILENCE_SECONDS / 4):
+                # The answer is a keepalive: it shows that the server lives, and moves an idle slot to the goal.
                 acks.tell_server(now, reply=True)
                 asked = now
             if now - watched > self.hooks.watch_seconds:
@@ -200,12 +212,14 @@ class Task:
         message = parse_message(frame.payload)
         lsn = int(frame.start)
         if isinstance(message, Begin):
+            if self.acks.in_transaction:
+                raise ProtocolError("a begin within a transaction", tag="B", length=len(frame.payload))
             self.state.begin(message.final_lsn, message.commit_micros, message.xid, lsn)
             window = self.acks.begin(message.final_lsn)
             self._send(self.hooks.records_of(message, lsn, self.state), window)
             self.hooks.failpoint("begin received")
         elif isinstance(message, Commit):
-            if self.acks.window is None:
+            if self.acks.window is None or message.commit_lsn != self.state.commit_lsn:
                 raise ProtocolError("a commit without its begin", tag="C", length=len(frame.payload))
             self._send(self.hooks.records_of(message, lsn, self.state), self.acks.window)
             self.state.end(message.end_lsn)

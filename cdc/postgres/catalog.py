@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
 from cdc.model.relation import ColumnFacts, PgType, ReplicaIdentity, TableFacts
-from cdc.postgres.connection import Source, translated
+from cdc.postgres.connection import Source, bounded, translated
+
+QUERY_SECONDS: Final = 90.0
+"""Longer than the `statement_timeout` of our connections: only a server that does not keep it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,10 @@ class Catalog:
         Raises:
             SeamError: As `cdc.postgres.faults` translates the error.
         """
-        with translated(self.source, "reading the catalogue of"):
+        with (
+            translated(self.source, "reading the catalogue of"),
+            bounded(self.connection, QUERY_SECONDS),
+        ):
             return self.connection.execute(query, parameters or None).fetchall()
 
     def value(self, query: str, parameters: Sequence[Any] = ()) -> Any:
