@@ -65,6 +65,13 @@ def failpoint_from_environment() -> Callable[[str], None]:
     return reached
 
 
+def catalogue_view(catalog: Catalog, *, strict: bool) -> CatalogueView:
+    """What the relations see of the catalogue; Debezium looks a table up by the name that it had."""
+    if strict:
+        return CatalogueView(lambda relation: catalog.named_table_facts(relation.schema, relation.name), catalog.types)
+    return CatalogueView(lambda relation: catalog.table_facts(relation.oid), catalog.types)
+
+
 class Pipeline:
     """One attempt to run a pipeline: connections, checks, the task. A new attempt is a new object.
 
@@ -152,7 +159,7 @@ class Pipeline:
             layout = replace(layout, modes=replace(layout.modes, verify_encoding=True))
         emitter = Emitter(config, layout)
         relations = Relations(
-            layout, config.render, CatalogueView(catalog.table_facts, catalog.types),
+            layout, config.render, catalogue_view(catalog, strict=config.strict),
             make_render=emitter.make_render, on_finding=self.on_finding,
         )  # fmt: skip
         state = SourceState(config.source_options, identity.system_id, identity.timeline)

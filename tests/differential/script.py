@@ -115,9 +115,7 @@ def parse_script(name: str, text: str) -> Script:
         else:
             lines.append(line)
     statements = {
-        section: [
-            statement for session, piece in parts for statement in _statements(session, "\n".join(piece) + "\n")
-        ]
+        section: [statement for session, piece in parts for statement in _statements(session, "\n".join(piece) + "\n")]
         for section, parts in sections.items()
     }
     return Script(
