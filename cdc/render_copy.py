@@ -9,6 +9,7 @@ import linecache
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cdc.composing import joined
 from cdc.converters.json import JsonConverter
 from cdc.envelope import envelope_schema
 from cdc.errors import DecodeError
@@ -138,6 +139,4 @@ def _struct(columns: tuple[object, ...]) -> list[bytes | str]:
 
 
 def _join(pieces: list[bytes | str]) -> str:
-    from cdc.render import _joined
-
-    return _joined(pieces)
+    return joined(pieces)
