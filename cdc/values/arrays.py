@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from cdc.model.schema import JavaDate, Schema, Type
-from cdc.values.codec import Codec, fitted
+from cdc.values.codec import IDENTITY, Codec, fitted
 
 Item = bytes | list[Any] | None
 
@@ -147,6 +147,8 @@ def array(element: Codec, marker: list[Any] | None, dimensions: int = 1, delimit
             if text == b"{}":
                 return b"[]"
             if text[-1:] == b"}" and b"}" not in text[:-1]:
+                if element_json is IDENTITY:
+                    return b"[" + text[1:-1].replace(b"NULL", b"null") + b"]"
                 items = text[1:-1].split(delimiter)
                 written = [b"null" if item == b"NULL" else element_json(item) for item in items]
                 return b"[" + b",".join(written) + b"]"
