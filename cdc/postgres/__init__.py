@@ -1,1 +1,1 @@
-"""Postgres: the source, and the embedded server."""
+"""Everything that talks to Postgres: the walsender, slots, publications, the catalogue, the preflight."""

@@ -68,6 +68,8 @@ class Installation:
             ConfigError: There are none.
             SourceUnavailable: They do not run at all.
         """
+        if not (self.bin / "postgres").exists():
+            raise ConfigError(f"there is no Postgres in {self.bin}")
         try:
             done = subprocess.run(  # noqa: S603 - the program of the installation
                 [str(self.bin / "postgres"), "--version"],
@@ -76,8 +78,6 @@ class Installation:
                 cwd="/",
                 **run_as(account),
             )
-        except FileNotFoundError as error:
-            raise ConfigError(f"there is no Postgres in {self.bin}") from error
         except PermissionError:
             if account is None:
                 raise

@@ -20,7 +20,9 @@ from confluent_kafka.admin import AdminClient
 from cdc.postgres.embedded import PostgresServer
 from tests.stack.connect import ConnectWorker
 from tests.stack.kafka import KafkaBroker
+from tests.stack.mariadb import MariaDb
 from tests.stack.postgres import Database, fresh_database, postgres_server
+from tests.stack.registry import Registry
 from tests.stack.stack import Stack
 from tests.support.proxy import Proxy
 
@@ -44,7 +46,7 @@ def prefix(stack: Stack) -> Iterator[str]:
     name = f"t{secrets.token_hex(4)}"
     yield name
     if stack.running_kafka is not None:
-        _delete_topics(stack.running_kafka.bootstrap, name)
+        delete_topics(stack.running_kafka.bootstrap, name)
 
 
 @pytest.fixture
@@ -69,6 +71,16 @@ def connect(stack: Stack) -> Iterator[ConnectWorker]:
     worker.start()  # a test of faults may have left it down
     for name in set(worker.connectors()) - before:
         worker.delete(name)
+
+
+@pytest.fixture
+def registry(stack: Stack) -> Registry:
+    return stack.registry()
+
+
+@pytest.fixture
+def mariadb(stack: Stack) -> MariaDb:
+    return stack.mariadb()
 
 
 @pytest.fixture
@@ -129,7 +141,8 @@ def make_kafka(stack: Stack) -> Iterator[MakeKafka]:
         yield make
 
 
-def _delete_topics(bootstrap: str, prefix: str) -> None:
+def delete_topics(bootstrap: str, prefix: str) -> None:
+    """Delete every topic that begins so."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
     names = [name for name in admin.list_topics(timeout=10).topics if name.startswith(prefix)]
     if names:

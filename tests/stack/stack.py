@@ -10,7 +10,9 @@ from cdc.postgres.embedded import PostgresServer
 from cdc.postgres.owned_process import RemoveWithOwner
 from tests.stack.connect import ConnectWorker
 from tests.stack.kafka import KafkaBroker
+from tests.stack.mariadb import MariaDb
 from tests.stack.postgres import postgres_server
+from tests.stack.registry import Registry
 from tests.support.proxy import Proxy
 
 PROXIED = "PROXIED"
@@ -30,6 +32,8 @@ class Stack:
         self._kafka: KafkaBroker | None = None
         self._kafka_proxy: Proxy | None = None
         self._connect: ConnectWorker | None = None
+        self._registry: Registry | None = None
+        self._mariadb: MariaDb | None = None
         self._postgres: dict[int, PostgresServer] = {}
         self._names = 0
 
@@ -74,6 +78,22 @@ class Stack:
             self._closing.callback(self._connect.close)
         self._connect.start()
         return self._connect
+
+    def registry(self) -> Registry:
+        """The run's schema registry."""
+        if self._registry is None:
+            self._registry = Registry(self.directory / "registry")
+            self._closing.callback(self._registry.close)
+        self._registry.start()
+        return self._registry
+
+    def mariadb(self) -> MariaDb:
+        """The run's MariaDB."""
+        if self._mariadb is None:
+            self._mariadb = MariaDb(self.directory / "mariadb")
+            self._closing.callback(self._mariadb.close)
+        self._mariadb.start()
+        return self._mariadb
 
     @property
     def running_kafka(self) -> KafkaBroker | None:

@@ -1,0 +1,104 @@
+"""Topics: what is there, and creating ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import confluent_kafka
+from confluent_kafka import KafkaError
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # re-exported without a mark
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+
+from cdc.kafka.client import SILENT, ClientOptions
+from cdc.kafka.faults import kafka_error, translate
+
+
+class Admin:
+    """Topic administration.
+
+    Args:
+        options: How Kafka is reached.
+        seconds: How long each call may take.
+    """
+
+    def __init__(self, options: ClientOptions, *, seconds: float = 30.0) -> None:
+        self.options = options
+        self.seconds = seconds
+        self.client: Any = AdminClient(
+            {
+                "bootstrap.servers": options.bootstrap_servers,
+                "client.id": "seam",
+                "logger": SILENT,
+                **options.security,
+            }
+        )
+
+    def _where(self, what: str) -> str:
+        return f"{what} at {self.options.bootstrap_servers}"
+
+    def partitions(self) -> dict[str, int]:
+        """Topic -> number of partitions, of every topic.
+
+        Raises:
+            BrokerUnavailable: No answer in time.
+        """
+        return {name: len(topic.partitions) for name, topic in self._metadata().topics.items()}
+
+    def brokers(self) -> int:
+        """How many brokers there are."""
+        return len(self._metadata().brokers)
+
+    def _metadata(self) -> Any:
+        try:
+            return self.client.list_topics(timeout=self.seconds)
+        except confluent_kafka.KafkaException as error:
+            raise translate(error, where=self._where("asking for topics")) from error
+
+    def create(self, topic: str, *, partitions: int, replication: int, config: Mapping[str, str]) -> bool:
+        """Create a topic.
+
+        Args:
+            topic: Its name.
+            partitions: How many; -1 for the broker's default.
+            replication: Copies; -1 for the broker's default.
+            config: Topic options.
+
+        Returns:
+            Whether it was created; False when it was there.
+
+        Raises:
+            SeamError: The broker refuses.
+        """
+        new = NewTopic(topic, num_partitions=partitions, replication_factor=replication, config=dict(config))
+        future = self.client.create_topics([new], operation_timeout=self.seconds, request_timeout=self.seconds)[topic]
+        try:
+            future.result(self.seconds + 5)
+        except (confluent_kafka.KafkaException, TimeoutError) as error:
+            inner = kafka_error(error)
+            if isinstance(inner, KafkaError) and inner.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                return False
+            raise translate(error, where=self._where(f"creating topic {topic}")) from error
+        return True
+
+    def configs(self, topics: list[str]) -> dict[str, dict[str, str]]:
+        """Topic -> its effective options.
+
+        Raises:
+            SeamError: The broker refuses.
+        """
+        resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
+        found: dict[str, dict[str, str]] = {}
+        if not resources:
+            return found
+        for resource, future in self.client.describe_configs(resources, request_timeout=self.seconds).items():
+            try:
+                entries = future.result(self.seconds + 5)
+            except (confluent_kafka.KafkaException, TimeoutError) as error:
+                raise translate(error, where=self._where(f"reading the options of {resource.name}")) from error
+            found[resource.name] = {name: entry.value for name, entry in entries.items()}
+        return found

@@ -1,0 +1,308 @@
+"""The loop: frames in, records out, and only what Kafka holds is acknowledged.
+
+Read top to bottom: `run` repeats drain, acknowledge, wait, until it is stopped or has reached its goal.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import confluent_kafka
+
+from cdc.acknowledger import Acknowledger
+from cdc.acks import Window
+from cdc.errors import ProtocolError, RecordError, SeamError
+from cdc.kafka.producer import Producer
+from cdc.lsn import LSN
+from cdc.model.relation import Relation
+from cdc.postgres.snapshot import MARK_PREFIX
+from cdc.postgres.walsender import Walsender
+from cdc.relations import Relations
+from cdc.render import Record
+from cdc.snapshotter import Snapshotter
+from cdc.source import SourceState
+from cdc.telemetry import Meter
+from cdc.transactional import TransactionalAcknowledger
+from cdc.wire.frames import XLOG_DATA, PrimaryKeepalive, parse_frame
+from cdc.wire.pgoutput import Begin, Commit, Message, Origin, PgOutput, Truncate, parse_message
+
+DRAIN_MESSAGES: Final = 500
+STOP_SECONDS: Final = 30.0
+ASK_SECONDS: Final = 0.2
+
+_ROWS: Final = frozenset(b"IUD")
+
+
+@dataclass(slots=True)
+class Hooks:
+    """What the loop calls out to.
+
+    Attributes:
+        records_of: Records of the messages that are not rows (begin, commit, truncate, logical message).
+        dead_letter: Takes the error of one record with its message's payload, and returns what to send instead;
+            None where such an error ends the task.
+        watch: Looks after publication and heartbeats, on the loop's thread; returns records to send.
+        watch_seconds: How often.
+        failpoint: Called with the name of each step; tests kill the process there.
+        partitions: Topic -> the explicit partition of its records, as Debezium's heartbeats have one.
+        snapshot: Reads the rows that are older than the slot; None when there is nothing to read.
+        extended_headers: Whether snapshot rows carry headers.
+    """
+
+    records_of: Callable[[PgOutput, int, SourceState], Sequence[Record]] = lambda _message, _lsn, _state: ()
+    dead_letter: Callable[[SeamError, bytes, SourceState], Sequence[Record]] | None = None
+    watch: Callable[[], Sequence[Record]] = lambda: ()
+    watch_seconds: float = 5.0
+    failpoint: Callable[[str], None] = lambda _name: None
+    partitions: Mapping[str, int] = field(default_factory=dict)
+    snapshot: Snapshotter | None = None
+    extended_headers: bool = True
+
+
+class Task:
+    """One pipeline from one slot.
+
+    Args:
+        walsender: Streaming has started on it.
+        producer: Where records go.
+        relations: Makes renderers.
+        state: The open transaction.
+        acks: Follows what was received until Postgres is told.
+        hooks: What the loop calls out to.
+        meter: Counts.
+    """
+
+    def __init__(
+        self,
+        walsender: Walsender,
+        producer: Producer,
+        relations: Relations,
+        state: SourceState,
+        acks: Acknowledger | TransactionalAcknowledger,
+        hooks: Hooks,
+        meter: Meter,
+    ) -> None:
+        self.walsender = walsender
+        self.producer = producer
+        self.relations = relations
+        self.state = state
+        self.acks = acks
+        self.hooks = hooks
+        self.meter = meter
+        self._ended = False
+
+    # -- the loop ----------------------------------------------------------------------------------------------------
+
+    def run(self, stop: threading.Event, goal: LSN | None = None) -> None:
+        """Stream until stopped, or until everything up to `goal` is acknowledged by Kafka.
+
+        Raises:
+            SeamError: What ended the stream; nothing that Kafka does not hold was acknowledged.
+        """
+        acks = self.acks
+        acks.eager = goal is not None
+        watched = asked = time.monotonic()
+        while not stop.is_set() and not self._reached(goal):
+            drained = self._drain()
+            self.producer.poll(0)
+            now = time.monotonic()
+            acks.acknowledge(now, idle=not drained)
+            if self.hooks.snapshot is not None:
+                self.hooks.snapshot.check()
+            if goal is not None and not drained and now - asked > ASK_SECONDS:
+                # The answer is a keepalive, whose position moves an idle slot to the goal.
+                acks.tell_server(now, reply=True)
+                asked = now
+            if now - watched > self.hooks.watch_seconds:
+                watched = now
+                self._watch()
+            if not drained:
+                if self._ended:
+                    raise self.walsender.end_of_stream()
+                self.walsender.wait(0.005 if self.producer.in_queue() else 0.1)
+        acks.finish(STOP_SECONDS)
+        self.walsender.stop()
+
+    def _reached(self, goal: LSN | None) -> bool:
+        if goal is None or self.acks.acknowledged < goal:
+            return False
+        return self.hooks.snapshot is None or self.acks.position.snapshot.get("phase") == "done"
+
+    def _watch(self) -> None:
+        records = self.hooks.watch()
+        if records:
+            self._send(records, self.acks.outside())
+
+    def _drain(self) -> int:
+        """Take up to `DRAIN_MESSAGES` frames that have arrived; returns how many."""
+        if self._ended:
+            return 0
+        get_copy_data = self.walsender.get_copy_data
+        renderers = self.relations.renderers
+        produce = self.producer.produce
+        state = self.state
+        acks, snapshot = self.acks, self.hooks.snapshot
+        state.set_clock(time.time_ns())
+        count = records_sent = 0
+        while count < DRAIN_MESSAGES:
+            size, view = get_copy_data(1)
+            if size <= 0:
+                self._ended = size < 0
+                self.walsender.raise_warning()
+                break
+            count += 1
+            frame = bytes(view)
+            if frame[0] != XLOG_DATA or size < 30 or frame[25] not in _ROWS:
+                self._other(frame)
+                continue
+            try:
+                render = renderers[frame[26:30]]
+            except KeyError:
+                raise _undescribed(frame) from None
+            if render is None:
+                continue
+            payload = frame[25:]
+            try:
+                records = render(payload, b"%d" % int.from_bytes(frame[1:9], "big"), state)
+            except SeamError as error:
+                records = self._dead_letter(error, payload)
+            window = acks.window
+            if window is None:
+                raise ProtocolError("a row outside of a transaction", tag=chr(frame[25]), length=len(payload))
+            if snapshot is not None and state.xid is not None:
+                snapshot.note(int.from_bytes(frame[26:30], "big"), payload, state.xid, [r[1] for r in records])
+            acks.ordinal += len(records)
+            if acks.skip:
+                records = self._unskipped(records)
+            delivered = window.delivered
+            for topic, key, value, headers in records:
+                window.outstanding += 1
+                try:
+                    produce(topic, value, key, on_delivery=delivered, headers=headers)  # type: ignore[arg-type] # lists are invariant
+                except (BufferError, confluent_kafka.KafkaException) as error:
+                    self._send_slowly((topic, key, value, headers), window, error)
+            records_sent += len(records)
+        self.meter.records += records_sent
+        self.meter.messages += count
+        return count
+
+    # -- everything that is not a row --------------------------------------------------------------------------------
+
+    def _other(self, data: bytes) -> None:
+        frame = parse_frame(data)
+        if isinstance(frame, PrimaryKeepalive):
+            self.acks.keepalive(frame.wal_end, reply_requested=frame.reply_requested)
+            return
+        message = parse_message(frame.payload)
+        lsn = int(frame.start)
+        if isinstance(message, Begin):
+            self.state.begin(message.final_lsn, message.commit_micros, message.xid, lsn)
+            window = self.acks.begin(message.final_lsn)
+            self._send(self.hooks.records_of(message, lsn, self.state), window)
+            self.hooks.failpoint("begin received")
+        elif isinstance(message, Commit):
+            if self.acks.window is None:
+                raise ProtocolError("a commit without its begin", tag="C", length=len(frame.payload))
+            self._send(self.hooks.records_of(message, lsn, self.state), self.acks.window)
+            self.state.end(message.end_lsn)
+            self.acks.commit(message.commit_lsn, message.end_lsn)
+            self.meter.transactions += 1
+            self.meter.commit_micros = message.commit_micros
+            self.hooks.failpoint("commit received")
+        elif isinstance(message, Relation):
+            self.relations.define(message)
+        elif isinstance(message, Origin):
+            self.state.came_from(message.name, message.commit_lsn)
+        elif isinstance(message, Truncate):
+            if self.hooks.snapshot is not None and self.state.xid is not None:
+                self.hooks.snapshot.note_truncate(message.relations, self.state.xid)
+            self._send(self.hooks.records_of(message, lsn, self.state), self.acks.outside())
+        elif isinstance(message, Message):
+            self._message(message, lsn)
+
+    def _message(self, message: Message, lsn: int) -> None:
+        if message.prefix == MARK_PREFIX:
+            if self.hooks.snapshot is not None:
+                self._chunk(self.hooks.snapshot, message.content.decode())
+            return
+        records = self.hooks.records_of(message, lsn, self.state)
+        if records:
+            self._send(records, self.acks.outside(None if message.transactional else message.lsn))
+
+    def _chunk(self, snapshot: Snapshotter, mark: str) -> None:
+        """Emit the chunk whose mark has arrived; it is done once its rows are durable."""
+        arrived = snapshot.arrived(mark)
+        if arrived is None:
+            return
+        topic, rows, done = arrived
+        window = self.acks.outside()
+        produce, delivered, headers_of = self.producer.produce, window.delivered, self.state.headers
+        headers = headers_of() if self.hooks.extended_headers else None
+        own = bool(self.state.position) and headers is not None
+        for key, value in rows:
+            if own:
+                headers = headers_of()
+            window.outstanding += 1
+            try:
+                produce(topic, value, key, on_delivery=delivered, headers=headers)  # type: ignore[arg-type] # lists are invariant
+            except (BufferError, confluent_kafka.KafkaException) as error:
+                self._send_slowly((topic, key, value, headers), window, error)
+        window.when_durable.append(lambda: self._chunk_done(snapshot, done))
+        self.meter.records += len(rows)
+        self.hooks.failpoint("chunk emitted")
+
+    def _chunk_done(self, snapshot: Snapshotter, done: Callable[[], None]) -> None:
+        done()
+        self.acks.position = replace(self.acks.position, snapshot=snapshot.as_json())
+        self.meter.snapshot = self.acks.position.snapshot
+
+    # -- records out -------------------------------------------------------------------------------------------------
+
+    def _unskipped(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Those records of a row that Kafka does not hold from before a restart."""
+        before = self.acks.ordinal - len(records)
+        return records[max(0, self.acks.skip - before) :] if self.acks.skip < self.acks.ordinal else ()
+
+    def _send(self, records: Sequence[Record], window: Window) -> None:
+        if self.acks.in_transaction:
+            self.acks.ordinal += len(records)
+            if self.acks.skip:
+                records = self._unskipped(records)
+        for record in records:
+            window.outstanding += 1
+            self._send_slowly(record, window, None)
+        self.meter.records += len(records)
+
+    def _send_slowly(self, record: Record, window: Window, refused: Exception | None) -> None:
+        """Hand a record over, waiting for room in the queue while the server still gets its answers."""
+        topic, key, value, headers = record
+        try:
+            if isinstance(refused, confluent_kafka.KafkaException):
+                raise self.producer.refusal(refused, topic, value, key, table=None) from refused
+            while not self.producer.send(
+                topic, value, key, on_delivery=window.delivered, headers=headers,
+                partition=self.hooks.partitions.get(topic),
+            ):  # fmt: skip
+                self.meter.blocked += 1
+                self.producer.poll(0.05)
+                self.acks.acknowledge(time.monotonic())
+        except RecordError as error:
+            window.outstanding -= 1
+            self._send(self._dead_letter(error, value or b""), window)
+
+    def _dead_letter(self, error: SeamError, payload: bytes) -> Sequence[Record]:
+        if self.hooks.dead_letter is None:
+            raise error
+        return self.hooks.dead_letter(error, payload, self.state)
+
+
+def _undescribed(frame: bytes) -> ProtocolError:
+    oid = int.from_bytes(frame[26:30], "big")
+    return ProtocolError(
+        f"a row of relation {oid}, which no Relation message described",
+        tag=chr(frame[25]), offset=1, length=len(frame) - 25,
+    )  # fmt: skip

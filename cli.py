@@ -1,0 +1,90 @@
+"""The command line: mounts the sub-apps, and turns errors into messages and exit codes in one place.
+
+Exit codes: 0 done, 1 a defect of ours, 2 usage or configuration, 3 an outside system is unavailable after retries,
+4 the operator must decide, 5 verification found differences, 6 waited in vain.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from cdc.errors import SeamError
+from connectors import demo_commands, pipeline_commands
+from connectors.console import STDERR, STDOUT
+
+
+class _Seam(typer.Typer):
+    """The root app: the one table from error to exit code."""
+
+    def __call__(self, *arguments: Any, **more: Any) -> Any:
+        try:
+            return super().__call__(*arguments, **more)
+        except SeamError as error:
+            _say(error)
+            sys.exit(error.exit_code)
+        except BrokenPipeError:
+            # The reader of our output went away, as `head` does.
+            sys.stderr.close()
+            sys.exit(0)
+        except Exception as error:  # noqa: BLE001 - everything that is not ours is a defect of ours
+            STDERR.print(f"[bold red]a defect of seam[/]: {escape(type(error).__name__)}: {escape(str(error))}")
+            STDERR.print(escape("".join(traceback.format_exception(error))), style="dim")
+            STDERR.print("please report it with the lines above")
+            sys.exit(1)
+
+
+def _say(error: SeamError) -> None:
+    STDERR.print(f"[bold red]{error.code}[/] {escape(error.message)}")
+    if error.hint:
+        STDERR.print(f"[dim]{escape(error.hint)}[/]")
+
+
+app = _Seam(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Change data capture and legacy migration: Postgres to Kafka in Debezium's format, without a JVM.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        import confluent_kafka
+        from psycopg import pq
+
+        try:
+            ours = version("seam-cdc")
+        except PackageNotFoundError:
+            ours = "not installed"
+        STDOUT.print(
+            f"seam {ours}, librdkafka {confluent_kafka.libversion()[0]}, libpq {pq.version()}, "
+            f"Python {sys.version.split()[0]}"
+        )
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Versions, and leave.")
+    ] = False,
+) -> None:
+    """Change data capture and legacy migration: Postgres to Kafka in Debezium's format, without a JVM."""
+
+
+app.command("demo")(demo_commands.demo)
+app.command("run")(pipeline_commands.run)
+app.command("check")(pipeline_commands.check)
+app.command("status")(pipeline_commands.status)
+app.add_typer(pipeline_commands.slots, name="slots")
+app.add_typer(pipeline_commands.publications, name="publications")
+
+if __name__ == "__main__":
+    app()

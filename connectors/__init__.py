@@ -1,0 +1,1 @@
+"""What users configure and operate: the native connector, and connectors on a Kafka Connect cluster."""

@@ -1,0 +1,68 @@
+"""Records that could not be carried: stop, or send them to the dead-letter topic, never drop them.
+
+Header names are Kafka Connect's (`DeadLetterQueueReporter`, KIP-298).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from cdc.errors import RecordError, SeamError
+from cdc.relations import Relations
+from cdc.render import Record
+from cdc.report import Finding, Severity
+from cdc.source import SourceState
+from connectors.postgres import PipelineConfig
+
+PREFIX: Final = "__connect.errors."
+
+
+class DeadLetters:
+    """Turns the error of a record into the record that is sent instead.
+
+    Args:
+        config: The configuration.
+        relations: To name the table of a row message.
+        on_finding: Told of each dead letter.
+    """
+
+    def __init__(self, config: PipelineConfig, relations: Relations, on_finding: Callable[[Finding], None]) -> None:
+        self.config = config
+        self.relations = relations
+        self.on_finding = on_finding
+        self.topic: str | None = config.options["errors.deadletterqueue.topic.name"]
+        self.active = config.options["errors.tolerance"] == "all" and self.topic is not None
+        self.count = 0
+
+    def handle(self, error: SeamError, payload: bytes, state: SourceState) -> Sequence[Record]:
+        """The dead letter of a record: the message as Postgres sent it, or the record's value, with what happened.
+
+        Raises:
+            SeamError: The error itself, when it is not one of a single record.
+        """
+        if not isinstance(error, RecordError) or self.topic is None or error.topic == self.topic:
+            raise error
+        self.count += 1
+        table = error.table
+        if table is None and payload[:1] in (b"I", b"U", b"D"):
+            relation = self.relations.by_oid.get(int.from_bytes(payload[1:5], "big"))
+            table = relation.qualified if relation else None
+        position = error.position or f"{state.commit_lsn}/{state.ordinal}"
+        self.on_finding(Finding("DEAD_LETTER", Severity.WARNING, table or error.topic or "record", error.message))
+        return [(self.topic, None, payload, self._headers(error, table, position))]
+
+    def _headers(self, error: RecordError, table: str | None, position: str) -> list[tuple[str, bytes]] | None:
+        if not self.config.options["errors.deadletterqueue.context.headers.enable"]:
+            return None
+        facts = {
+            "topic": error.topic or "",
+            "connector.name": self.config.name,
+            "task.id": "0",
+            "stage": error.stage,
+            "class.name": type(error).__module__ + "." + type(error).__qualname__,
+            "exception.class.name": type(error).__qualname__,
+            "exception.message": error.message,
+        }
+        headers = [(PREFIX + name, value.encode()) for name, value in facts.items()]
+        return [*headers, ("seam.table", (table or "").encode()), ("seam.position", position.encode())]

@@ -1,0 +1,49 @@
+"""From Connect records to bytes: which form renders a relation, and how other records are converted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cdc.converters.json import JsonConverter
+from cdc.layout import Layout, LayoutOptions
+from cdc.model.record import SourceRecord
+from cdc.render import ComposedRender, Record, Render
+from connectors.postgres import PipelineConfig
+
+
+class Emitter:
+    """Renders rows and converts everything else.
+
+    Args:
+        config: The configuration.
+        layout: What it says about rows, with what the database adds.
+    """
+
+    def __init__(self, config: PipelineConfig, layout: LayoutOptions) -> None:
+        self.config = config
+        self.layout = layout
+        render = config.render
+        self.key = JsonConverter(
+            schemas_enable=render.key_schemas, decimal_numeric=render.key_decimal_numeric,
+            replace_null_with_default=render.null_as_default,
+        )  # fmt: skip
+        self.value = JsonConverter(
+            schemas_enable=render.value_schemas, decimal_numeric=render.value_decimal_numeric,
+            replace_null_with_default=render.null_as_default,
+        )  # fmt: skip
+
+    def make_render(self, layout: Layout) -> Render:
+        """The renderer of a relation."""
+        return ComposedRender(layout, self.config.render).render
+
+    def emit(self, record: SourceRecord) -> Sequence[Record]:
+        """Convert one record."""
+        headers = [(header.name, str(header.value).encode()) for header in record.headers] or None
+        return [
+            (
+                record.topic,
+                self.key.from_connect(record.key_schema, record.key),
+                self.value.from_connect(record.value_schema, record.value),
+                headers,
+            )
+        ]

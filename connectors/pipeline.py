@@ -1,0 +1,227 @@
+"""Starting a pipeline: look at the world, create what may be created, stream only when everything fits.
+
+Order: Kafka answers, the slot is looked at, the position record is read, server and slot are compared with it, the
+publication is compared with the recorded tables; only then the stream starts, and only then the record is written.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from cdc.acknowledger import Acknowledger
+from cdc.errors import OperatorError
+from cdc.events import Events
+from cdc.kafka.positions import PositionRecord
+from cdc.kafka.status import STATUS_TOPIC
+from cdc.layout import Layout
+from cdc.lsn import LSN
+from cdc.postgres.publication import RecordedPublication
+from cdc.postgres.snapshot import SnapshotReader
+from cdc.relations import CatalogueView, Relations
+from cdc.render import Render
+from cdc.report import Finding
+from cdc.snapshotter import Snapshotter
+from cdc.source import SourceState
+from cdc.task import Hooks, Task
+from cdc.telemetry import Meter
+from cdc.transactional import TransactionalAcknowledger
+from connectors.deadletter import DeadLetters
+from connectors.emit import Emitter
+from connectors.first_start import FirstStart, Publications, renders_of, tell_keyless
+from connectors.postgres import PipelineConfig
+from connectors.recorder import Recorder
+from connectors.session import Session
+from connectors.snapshot_plan import plan_snapshot, snapshot_mode
+from connectors.watch import Watch
+
+
+def failpoint_from_environment() -> Callable[[str], None]:
+    """A function that kills the process at the step that `SEAM_FAILPOINT` names (`step:count`); for fault tests."""
+    wanted, _, count = os.environ.get("SEAM_FAILPOINT", "").rpartition(":")
+    if not wanted:
+        return lambda _name: None
+    left = [int(count)]
+
+    def reached(name: str) -> None:
+        if name == wanted:
+            left[0] -= 1
+            if left[0] <= 0:
+                os.kill(os.getpid(), 9)
+
+    return reached
+
+
+class Pipeline:
+    """One attempt to run a pipeline. A new attempt is a new object.
+
+    Args:
+        config: The configuration, read.
+        meter: Counts, over all attempts.
+        on_finding: Told what is worth saying.
+        manage_topics: Whether topics are created; librdkafka's mock broker cannot create any.
+        instance: The process, over all its attempts.
+        wrote: Whether an earlier attempt of the process wrote a position record.
+
+    Attributes:
+        wrote: Whether the process wrote a position record.
+    """
+
+    def __init__(
+        self, config: PipelineConfig, meter: Meter, on_finding: Callable[[Finding], None], *, manage_topics: bool = True,
+        instance: str = "", wrote: bool = False,
+    ) -> None:  # fmt: skip
+        self.config = config
+        self.meter = meter
+        self.on_finding = on_finding
+        self.manage_topics = manage_topics
+        self.instance = instance
+        self.wrote = wrote
+        self.mode = snapshot_mode(config.options)
+
+    def run(self, stop: threading.Event, *, once: bool = False) -> None:
+        """Start and stream until stopped; with `once`, until what is committed now is delivered.
+
+        Raises:
+            SeamError: What ended it; nothing was acknowledged that Kafka does not hold.
+        """
+        session = Session(
+            self.config, self.meter, self.on_finding, stop, manage_topics=self.manage_topics, instance=self.instance
+        )
+        recorder = Recorder(session, wrote=self.wrote)
+        snapshot: Snapshotter | None = None
+        try:
+            first = FirstStart(session, recorder, self.mode)
+            if not self.mode.streams:
+                first.rows_only()
+                return
+            record, confirmed = self._position(session, recorder, first)
+            snapshot = self._chunks(session, record)
+            task = self._task(session, record, confirmed, snapshot, first.publications)
+            start = record.end_lsn if self.config.exactly_once else LSN(0)
+            session.walsender.start(record.slot, record.publication, start)
+            # Only now is the slot ours: another reader's record must not be set back.
+            recorder.write(record)
+            goal = LSN.parse(session.catalog.current_lsn()) if once else None
+            self.meter.phase = "streaming" if snapshot is None else "snapshot"
+            if snapshot is not None:
+                snapshot.start()
+            task.run(stop, goal)
+        finally:
+            self.wrote = recorder.wrote
+            if snapshot is not None:
+                snapshot.stop()
+            session.close()
+
+    def _position(self, session: Session, recorder: Recorder, first: FirstStart) -> tuple[PositionRecord, LSN]:
+        """The record to stream from, and what the slot has confirmed."""
+        slot = recorder.free_slot()
+        record = recorder.read()
+        if record is not None and record.snapshot.get("phase") == "exported":
+            recorder.start_over(record, "its snapshot was interrupted")
+            record = slot = None
+        elif record is not None and self.mode.when_lost:
+            try:
+                recorder.check(slot, record)
+            except OperatorError as error:
+                recorder.start_over(record, error.message)
+                record = slot = None
+        if record is None:
+            record = first.run(slot)
+            confirmed = record.end_lsn
+        else:
+            confirmed = recorder.check(slot, record)
+            record = self._next_start(session, record, first.publications)
+            if self.mode.always:
+                record = replace(record, snapshot={"phase": "chunks", "tables": {}})
+        return replace(record, instance=self.instance), confirmed
+
+    def _next_start(self, session: Session, record: PositionRecord, publications: Publications) -> PositionRecord:
+        wanted = self.config.wanted
+        if (record.slot, record.publication) != (wanted.slot, wanted.publication):
+            raise OperatorError(
+                f"the position of {self.config.name!r} was recorded for slot {record.slot!r} and publication "
+                f"{record.publication!r}, the configuration names {wanted.slot!r} and {wanted.publication!r}",
+                hint="restore the names, or start anew under another connector name",
+            )
+        tables = {table: oid for table, oid in record.tables.items() if session.captures(table)}
+        publications.check(RecordedPublication(tables, **record.publication_form))
+        publication = publications.ensure([])
+        return replace(record, timeline=session.identity.timeline, **publications.recorded_form(publication))
+
+    def _chunks(self, session: Session, record: PositionRecord) -> Snapshotter | None:
+        """The reader of what is left to read by chunks."""
+        if record.snapshot.get("phase") != "chunks":
+            return None
+        plan = plan_snapshot(self.config, session.catalog)
+        renders, topics = renders_of(session, plan)
+        options = self.config.options
+        snapshotter = Snapshotter(
+            plan.keyed, renders, topics, record.snapshot.get("tables", {}),
+            lambda: SnapshotReader(self.config.source, query_timeout=options["database.query.timeout.ms"]),
+            threads=options["snapshot.max.threads"],
+        )  # fmt: skip
+        if self.mode.always and plan.keyless:
+            tell_keyless(session, plan.keyless, "are not read again at every start")
+        self.meter.snapshot = snapshotter.as_json()
+        return snapshotter
+
+    def _task(
+        self,
+        session: Session,
+        record: PositionRecord,
+        confirmed: LSN,
+        snapshot: Snapshotter | None,
+        publications: Publications,
+    ) -> Task:
+        config, catalog = self.config, session.catalog
+        layout = config.layout
+        if catalog.encoding() == "SQL_ASCII":
+            layout = replace(layout, modes=replace(layout.modes, verify_encoding=True))
+        emitter = Emitter(config, layout)
+        relations = Relations(
+            layout, config.render, CatalogueView(catalog.table_facts, catalog.types),
+            make_render=_with_topic(session, emitter.make_render), on_finding=self.on_finding,
+        )  # fmt: skip
+        state = SourceState(config.source_options, session.identity.system_id, session.identity.timeline)
+        failpoint = failpoint_from_environment()
+        acks: Acknowledger | TransactionalAcknowledger
+        if config.exactly_once:
+            acks = TransactionalAcknowledger(
+                session.walsender, session.producer, config.name, record, meter=self.meter, failpoint=failpoint
+            )
+        else:
+            acks = Acknowledger(
+                session.walsender, session.producer, config.name, record, confirmed, meter=self.meter,
+                failpoint=failpoint, stall_seconds=config.options["seam.retry.timeout.ms"] / 1000,
+            )  # fmt: skip
+        dead_letters = DeadLetters(config, relations, self.on_finding)
+        events = Events(
+            config.render, relations.layouts, emitter.emit, binary_mode=config.options["binary.handling.mode"],
+            publishes=config.publishes_message,
+        )  # fmt: skip
+        watch = Watch(session, publications, RecordedPublication(record.tables, **record.publication_form), events)
+        hooks = Hooks(
+            records_of=events.records_of,
+            dead_letter=dead_letters.handle if dead_letters.active else None,
+            watch=watch.look,
+            watch_seconds=watch.seconds,
+            failpoint=failpoint,
+            partitions={config.render.topics.heartbeat(): 0, STATUS_TOPIC: 0},
+            snapshot=snapshot,
+            extended_headers=config.render.extended_headers,
+        )
+        return Task(session.walsender, session.producer, relations, state, acks, hooks, self.meter)
+
+
+def _with_topic(session: Session, make_render: Callable[[Layout], Render]) -> Callable[[Layout], Render]:
+    """A table that appears while the stream runs gets its topic before its first record."""
+
+    def make(layout: Layout) -> Render:
+        if session.topics is not None:
+            session.topics.ensure([layout.topic])
+        return make_render(layout)
+
+    return make

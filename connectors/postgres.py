@@ -1,0 +1,327 @@
+"""The native connector: from a configuration to a task that streams.
+
+`read` turns text into what the pipe needs, with every problem at once; `Pipeline.start` looks at the world, creates what
+may be created, and starts the stream only when recorded position, slot, timeline and publication fit.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from cdc.errors import ConfigError, Problem
+from cdc.kafka.client import ClientOptions, client_options
+from cdc.layout import LayoutOptions
+from cdc.options import Options
+from cdc.postgres.connection import Source
+from cdc.postgres.preflight import Wanted
+from cdc.properties import Properties, literal_secrets, resolve
+from cdc.render import RenderOptions
+from cdc.report import Finding
+from cdc.selection import compile_patterns, literal_tables, select, selection_problems, split_patterns
+from cdc.source import SourceOptions
+from cdc.topics import ADJUSTMENTS, TopicNames
+from cdc.values.registry import ValueModes
+from connectors.postgres_options import OPTIONS
+from connectors.topic_rules import TopicRule, read_rules
+
+JSON_CONVERTER: Final = "org.apache.kafka.connect.json.JsonConverter"
+_WORDS: Final = {"c": "insert", "u": "update", "d": "delete", "t": "truncate"}
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineConfig:
+    """A configuration, read.
+
+    Attributes:
+        name: The connector's name.
+        options: All options by name.
+        source: The database.
+        kafka: How Kafka is reached.
+        layout: What it says about rows.
+        render: What it says about records.
+        source_options: What it says about everything around the row.
+        wanted: What it asks of the database.
+        findings: What is worth saying about it.
+        topic_rules: Topics as declared.
+    """
+
+    name: str
+    options: Options
+    source: Source
+    kafka: ClientOptions
+    layout: LayoutOptions
+    render: RenderOptions
+    source_options: SourceOptions
+    wanted: Wanted
+    findings: tuple[Finding, ...]
+    topic_rules: tuple[TopicRule, ...] = ()
+
+    def publishes_message(self, prefix: str) -> bool:
+        """Whether logical messages of a prefix are published."""
+        include, exclude = (self.options[f"message.prefix.{list_name}.list"] for list_name in ("include", "exclude"))
+        if include:
+            return any(pattern.fullmatch(prefix) for pattern in compile_patterns(include))
+        return not any(pattern.fullmatch(prefix) for pattern in compile_patterns(exclude))
+
+    @property
+    def exactly_once(self) -> bool:
+        """Whether records, position and snapshot progress are written in Kafka transactions."""
+        return bool(self.options["exactly.once.support"] == "required")
+
+    @property
+    def strict(self) -> bool:
+        """Whether Debezium's behaviour is reproduced, defects included."""
+        return bool(self.options["seam.compat"] == "strict")
+
+
+def read(
+    name: str,
+    properties: Properties,
+    *,
+    bootstrap_servers: str | None = None,
+    origin: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> PipelineConfig:
+    """Read a connector's configuration.
+
+    Args:
+        name: The connector's name.
+        properties: As they stand in the file, worker options included, references unresolved.
+        bootstrap_servers: `--bootstrap-servers`, which wins over the file.
+        origin: The file, for messages.
+        environ: Where `${env:...}` looks; the process's own when left out.
+
+    Raises:
+        ConfigError: Every problem at once.
+    """
+    secrets = literal_secrets(properties)
+    resolved = (
+        resolve(properties, source=origin) if environ is None else resolve(properties, environ=environ, source=origin)
+    )
+    options, problems = OPTIONS.examine(resolved)
+    problems += selection_problems(resolved)
+    servers = bootstrap_servers or options.get("bootstrap.servers")
+    if not servers:
+        problems.append(
+            Problem(
+                "bootstrap.servers",
+                "is not given: name Kafka's brokers with --bootstrap-servers, or in [worker] of seam.toml",
+            )
+        )
+    problems += _combinations(options)
+    kafka = ClientOptions("")
+    try:
+        kafka = client_options(str(servers or ""), resolved, prefix="producer.override.")
+    except ConfigError as error:
+        problems += error.problems
+    converters = _converters(resolved, options, problems)
+    key_columns = _key_columns(options, problems)
+    rules = _topic_rules(options, resolved, problems)
+    if problems:
+        raise ConfigError(problems, source=origin)
+    return _assemble(name, options, kafka, converters, key_columns, (*secrets, *options.findings), rules)
+
+
+def _combinations(options: Options) -> list[Problem]:
+    problems = []
+    if options.get("errors.tolerance") == "all" and not options.get("errors.deadletterqueue.topic.name"):
+        problems.append(
+            Problem("errors.tolerance", "is all without errors.deadletterqueue.topic.name: records would vanish")
+        )
+    if options.get("snapshot.mode") == "custom":
+        problems.append(Problem("snapshot.mode", "custom names a Java class, which the native engine cannot run"))
+    return problems
+
+
+@dataclass(frozen=True, slots=True)
+class _Converters:
+    key_schemas: bool
+    value_schemas: bool
+    key_numeric: bool
+    value_numeric: bool
+    value_default: bool | None
+
+
+def _converters(resolved: Mapping[str, str], options: Options, problems: list[Problem]) -> _Converters:
+    def flag(name: str, default: bool) -> bool:
+        text = resolved.get(name)
+        if text is None:
+            return default
+        if text.strip().lower() not in ("true", "false"):
+            problems.append(Problem(name, f"{text!r} is neither true nor false"))
+        return text.strip().lower() == "true"
+
+    numeric = {}
+    for side in ("key", "value"):
+        converter = options.get(f"{side}.converter")
+        if converter not in (JSON_CONVERTER, "JsonConverter", None):
+            problems.append(Problem(f"{side}.converter", f"{converter} is not carried out yet; {JSON_CONVERTER} is"))
+        form = resolved.get(f"{side}.converter.decimal.format", "BASE64").upper()
+        if form not in ("BASE64", "NUMERIC"):
+            problems.append(Problem(f"{side}.converter.decimal.format", "is neither BASE64 nor NUMERIC"))
+        numeric[side] = form == "NUMERIC"
+        known = {
+            "schemas.enable",
+            "decimal.format",
+            "replace.null.with.default",
+            "schemas.cache.size",
+            "schema.content",
+        }
+        for name in resolved:
+            prefix = f"{side}.converter."
+            if name.startswith(prefix) and name[len(prefix) :] not in known and converter == JSON_CONVERTER:
+                problems.append(Problem(name, "JsonConverter has no such option"))
+    default_name = "value.converter.replace.null.with.default"
+    return _Converters(
+        flag("key.converter.schemas.enable", True),
+        flag("value.converter.schemas.enable", True),
+        numeric["key"],
+        numeric["value"],
+        flag(default_name, True) if default_name in resolved else None,
+    )
+
+
+def _topic_rules(options: Options, resolved: Mapping[str, str], problems: list[Problem]) -> tuple[TopicRule, ...]:
+    if not options.get("topic.creation.enable", True):
+        return ()
+    return read_rules(resolved, options.get("topic.creation.groups") or [], problems)
+
+
+KeyColumns = Callable[[str, str], tuple[str, ...] | None]
+
+
+def _key_columns(options: Options, problems: list[Problem]) -> KeyColumns:
+    rules = []
+    for rule in (options.get("message.key.columns") or "").split(";"):
+        if not rule.strip():
+            continue
+        table, separator, columns = rule.rpartition(":")
+        names = tuple(column.strip() for column in columns.split(",") if column.strip())
+        if not separator or not table.strip() or not names:
+            problems.append(Problem("message.key.columns", f"{rule.strip()!r} is not schema.table:column,..."))
+            continue
+        try:
+            rules.append((compile_patterns(table.strip()), names))
+        except ValueError as error:
+            problems.append(Problem("message.key.columns", str(error)))
+
+    def look_up(schema: str, table: str) -> tuple[str, ...] | None:
+        for patterns, names in rules:
+            if any(pattern.fullmatch(f"{schema}.{table}") for pattern in patterns):
+                return names
+        return None
+
+    return look_up
+
+
+def _assemble(
+    name: str,
+    options: Options,
+    kafka: ClientOptions,
+    converters: _Converters,
+    key_columns: KeyColumns,
+    findings: tuple[Finding, ...],
+    rules: tuple[TopicRule, ...],
+) -> PipelineConfig:
+    strict = options["seam.compat"] == "strict"
+    topics = TopicNames(
+        prefix=options["topic.prefix"],
+        delimiter=options["topic.delimiter"],
+        heartbeat_prefix=options["heartbeat.topics.prefix"] or options["topic.heartbeat.prefix"],
+        heartbeat_name=options["topic.heartbeat.name"],
+        transaction_name=options["topic.transaction"],
+        adjust_schema=ADJUSTMENTS[options["schema.name.adjustment.mode"]],
+    )
+    placeholder = options["unavailable.value.placeholder"]
+    modes = ValueModes(
+        decimal=options["decimal.handling.mode"],
+        time_precision=options["time.precision.mode"],
+        interval=options["interval.handling.mode"],
+        hstore=options["hstore.handling.mode"],
+        binary=options["binary.handling.mode"],
+        money_fraction_digits=options["money.fraction.digits"],
+        include_unknown=options["include.unknown.datatypes"],
+        unavailable=bytes.fromhex(placeholder[4:]) if placeholder.startswith("hex:") else placeholder.encode(),
+        decimal_numeric=converters.value_numeric,
+        strict=strict,
+    )
+    selection = select(options)
+    skipped = frozenset(options["skipped.operations"]) - {"none"}
+    null_as_default = converters.value_default if converters.value_default is not None else strict
+    return PipelineConfig(
+        name=name,
+        options=options,
+        source=_source(name, options),
+        kafka=kafka,
+        layout=LayoutOptions(topics, selection, modes, key_columns, ADJUSTMENTS[options["field.name.adjustment.mode"]]),
+        render=RenderOptions(
+            topics=topics,
+            key_schemas=converters.key_schemas,
+            value_schemas=converters.value_schemas,
+            key_decimal_numeric=converters.key_numeric,
+            value_decimal_numeric=converters.value_numeric,
+            null_as_default=null_as_default,
+            tombstones=options["tombstones.on.delete"],
+            skipped=skipped,
+            transaction_metadata=options["provide.transaction.metadata"],
+            extended_headers=options["extended.headers.enabled"],
+        ),
+        source_options=SourceOptions(
+            prefix=options["topic.prefix"],
+            database=options["database.dbname"],
+            extended_headers=options["extended.headers.enabled"],
+            run_id=str(uuid.uuid4()),
+            strict=strict,
+            transaction_metadata=options["provide.transaction.metadata"],
+            snapshot_null=strict and not null_as_default,
+        ),
+        wanted=Wanted(
+            selection=selection,
+            slot=options["slot.name"],
+            publication=options["publication.name"],
+            autocreate=options["publication.autocreate.mode"],
+            operations=frozenset(word for letter, word in _WORDS.items() if letter not in skipped),
+            literal_tables=literal_tables(split_patterns(options["table.include.list"])),
+        ),
+        findings=findings,
+        topic_rules=rules,
+    )
+
+
+def _source(name: str, options: Options) -> Source:
+    renamed = {
+        "sslmode": "sslmode",
+        "sslcert": "sslcert",
+        "sslkey": "sslkey",
+        "sslpassword": "sslpassword",
+        "sslrootcert": "sslrootcert",
+    }
+    parameters = {
+        libpq: options[f"database.{ours}"] for ours, libpq in renamed.items() if options[f"database.{ours}"] is not None
+    }
+    return Source(
+        host=options["database.hostname"],
+        port=options["database.port"],
+        dbname=options["database.dbname"],
+        user=options["database.user"],
+        password=options["database.password"],
+        parameters=parameters,
+        application_name=f"seam {name}"[:63],
+    )
+
+
+def with_run_id(config: PipelineConfig) -> PipelineConfig:
+    """The same configuration for another start, which has a run id of its own."""
+    return replace(config, source_options=replace(config.source_options, run_id=str(uuid.uuid4())))
+
+
+def shown(config: PipelineConfig) -> dict[str, Any]:
+    """The configuration as a JSON object, secrets masked."""
+    return {
+        option: "[hidden]" if OPTIONS.options[option].secret and value is not None else value
+        for option, value in config.options.items()
+        if option in OPTIONS.options
+    }

@@ -1,0 +1,1 @@
+"""Legacy databases to try things on."""
