@@ -25,6 +25,7 @@ from cdc.source import SourceOptions
 from cdc.topics import ADJUSTMENTS, TopicNames
 from cdc.values.registry import ValueModes
 from connectors.postgres_options import OPTIONS
+from connectors.topic_rules import TopicRule, read_rules
 
 JSON_CONVERTER: Final = "org.apache.kafka.connect.json.JsonConverter"
 _WORDS: Final = {"c": "insert", "u": "update", "d": "delete", "t": "truncate"}
@@ -44,6 +45,7 @@ class PipelineConfig:
         source_options: What it says about everything around the row.
         wanted: What it asks of the database.
         findings: What is worth saying about it.
+        topic_rules: Topics as declared.
     """
 
     name: str
@@ -55,6 +57,7 @@ class PipelineConfig:
     source_options: SourceOptions
     wanted: Wanted
     findings: tuple[Finding, ...]
+    topic_rules: tuple[TopicRule, ...] = ()
 
     def publishes_message(self, prefix: str) -> bool:
         """Whether logical messages of a prefix are published."""
@@ -62,6 +65,11 @@ class PipelineConfig:
         if include:
             return any(pattern.fullmatch(prefix) for pattern in compile_patterns(include))
         return not any(pattern.fullmatch(prefix) for pattern in compile_patterns(exclude))
+
+    @property
+    def exactly_once(self) -> bool:
+        """Whether records, position and snapshot progress are written in Kafka transactions."""
+        return bool(self.options["exactly.once.support"] == "required")
 
     @property
     def strict(self) -> bool:
@@ -111,9 +119,10 @@ def read(
         problems += error.problems
     converters = _converters(resolved, options, problems)
     key_columns = _key_columns(options, problems)
+    rules = _topic_rules(options, resolved, problems)
     if problems:
         raise ConfigError(problems, source=origin)
-    return _assemble(name, options, kafka, converters, key_columns, (*secrets, *options.findings))
+    return _assemble(name, options, kafka, converters, key_columns, (*secrets, *options.findings), rules)
 
 
 def _combinations(options: Options) -> list[Problem]:
@@ -122,10 +131,8 @@ def _combinations(options: Options) -> list[Problem]:
         problems.append(
             Problem("errors.tolerance", "is all without errors.deadletterqueue.topic.name: records would vanish")
         )
-    if options.get("snapshot.mode") not in ("no_data", "never"):
-        problems.append(
-            Problem("snapshot.mode", f"{options.get('snapshot.mode')} is not carried out yet; only no_data is")
-        )
+    if options.get("snapshot.mode") == "custom":
+        problems.append(Problem("snapshot.mode", "custom names a Java class, which the native engine cannot run"))
     return problems
 
 
@@ -177,6 +184,12 @@ def _converters(resolved: Mapping[str, str], options: Options, problems: list[Pr
     )
 
 
+def _topic_rules(options: Options, resolved: Mapping[str, str], problems: list[Problem]) -> tuple[TopicRule, ...]:
+    if not options.get("topic.creation.enable", True):
+        return ()
+    return read_rules(resolved, options.get("topic.creation.groups") or [], problems)
+
+
 KeyColumns = Callable[[str, str], tuple[str, ...] | None]
 
 
@@ -211,6 +224,7 @@ def _assemble(
     converters: _Converters,
     key_columns: KeyColumns,
     findings: tuple[Finding, ...],
+    rules: tuple[TopicRule, ...],
 ) -> PipelineConfig:
     strict = options["seam.compat"] == "strict"
     topics = TopicNames(
@@ -273,6 +287,7 @@ def _assemble(
             literal_tables=literal_tables(split_patterns(options["table.include.list"])),
         ),
         findings=findings,
+        topic_rules=rules,
     )
 
 

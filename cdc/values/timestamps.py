@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from cdc.model.schema import TIMESTAMP, JavaDate, Schema, Type
 from cdc.values.calendar import MICROS_PER_DAY, iso_date, timestamp
@@ -19,6 +19,7 @@ CONNECT: Final = Schema(Type.INT64, name=TIMESTAMP, version=1)
 _LONG_MAX: Final = 2**63 - 1
 # The driver's own numbers for the infinities, in milliseconds.
 _INFINITE_MILLIS: Final = {b"infinity": 9223372036825200, b"-infinity": -9223372036832400}
+_INFINITE_MICROS: Final = {text: millis * 1000 for text, millis in _INFINITE_MILLIS.items()}
 _INFINITE_NANOS: Final = {b"infinity": _LONG_MAX, b"-infinity": -_LONG_MAX - 1}
 
 
@@ -54,21 +55,21 @@ def _codec(schema: Schema, infinite: dict[bytes, int], scale: Callable[[int], in
     def to_json(text: bytes) -> bytes:
         return b"%d" % _number(text, infinite, scale)
 
-    return Codec(schema, to_json, to_value, filler=wrap(0))
+    # In nanoseconds Debezium has no stand-in for a value that was not sent.
+    return Codec(schema, to_json, to_value, filler=None if schema is NANOS else wrap(0))
 
 
 def _micros(modes: ValueModes) -> Codec:
     scale = _strict_micros if modes.strict else _fits
-    infinite = {text: millis * 1000 for text, millis in _INFINITE_MILLIS.items()}
 
     def to_value(text: bytes) -> int:
-        return _number(text, infinite, scale)
+        return _number(text, _INFINITE_MICROS, scale)
 
     def to_json(text: bytes) -> bytes:
         # The common case without further calls: all but the last three decades of a long's microseconds.
         if text[10:11] == b" ":
             return b"%d" % timestamp(text)
-        return b"%d" % _number(text, infinite, scale)
+        return b"%d" % _number(text, _INFINITE_MICROS, scale)
 
     return Codec(MICROS, to_json, to_value, filler=0)
 
@@ -79,13 +80,12 @@ def iso_timestamp(micros: int) -> str:
     return f"{iso_date(day)}T{clock_text(rest)}"
 
 
-def _iso(text: bytes) -> Any:
-    return None if text in _INFINITE_NANOS else iso_timestamp(timestamp(text)) + "Z"
+def _iso(text: bytes) -> str:
+    return iso_timestamp(_number(text, _INFINITE_MICROS, int)) + "Z"
 
 
 def _iso_json(text: bytes) -> bytes:
-    value = _iso(text)
-    return b"null" if value is None else b'"' + value.encode() + b'"'
+    return b'"' + _iso(text).encode() + b'"'
 
 
 def resolve(typmod: int, modes: ValueModes) -> Codec:
