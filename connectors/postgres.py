@@ -27,6 +27,7 @@ from cdc.topics import ADJUSTMENTS, Routing, TopicNames, escape_topic, sanitize_
 from cdc.values.registry import ValueModes
 from connectors.converters import ConverterChoice, read_converter
 from connectors.postgres_options import OPTIONS
+from connectors.topic_rules import TopicRule, read_rules
 
 _WORDS: Final = {"c": "insert", "u": "update", "d": "delete", "t": "truncate"}
 
@@ -46,6 +47,7 @@ class PipelineConfig:
         converters: What writes keys, and what writes values.
         wanted: What it asks of the database.
         findings: What is worth saying about it.
+        topic_rules: Topics as declared.
     """
 
     name: str
@@ -58,6 +60,7 @@ class PipelineConfig:
     converters: tuple[ConverterChoice, ConverterChoice]
     wanted: Wanted
     findings: tuple[Finding, ...]
+    topic_rules: tuple[TopicRule, ...] = ()
 
     def publishes_message(self, prefix: str) -> bool:
         """Whether logical messages of a prefix are published."""
@@ -65,6 +68,11 @@ class PipelineConfig:
         if include:
             return any(pattern.fullmatch(prefix) for pattern in compile_patterns(include))
         return not any(pattern.fullmatch(prefix) for pattern in compile_patterns(exclude))
+
+    @property
+    def exactly_once(self) -> bool:
+        """Whether records, position and snapshot progress are written in Kafka transactions."""
+        return bool(self.options["exactly.once.support"] == "required")
 
     @property
     def strict(self) -> bool:
@@ -121,10 +129,11 @@ def read(
         routing = _routing(options)
     except ConfigError as error:
         problems += error.problems
+    topic_rules = _topic_rules(options, resolved, problems)
     if problems:
         raise ConfigError(problems, source=origin)
     findings = (*secrets, *options.findings)
-    return _assemble(name, options, kafka, (key, value), _Shapes(key_columns, rules, routing), findings)
+    return _assemble(name, options, kafka, (key, value), _Shapes(key_columns, rules, routing), findings, topic_rules)
 
 
 def _combinations(options: Options) -> list[Problem]:
@@ -141,11 +150,15 @@ def _combinations(options: Options) -> list[Problem]:
                 f"is {mode} without errors.deadletterqueue.topic.name: records would vanish",
             )
         )
-    if options.get("snapshot.mode") not in ("no_data", "never"):
-        problems.append(
-            Problem("snapshot.mode", f"{options.get('snapshot.mode')} is not carried out yet; only no_data is")
-        )
+    if options.get("snapshot.mode") == "custom":
+        problems.append(Problem("snapshot.mode", "custom names a Java class, which the native engine cannot run"))
     return problems
+
+
+def _topic_rules(options: Options, resolved: Mapping[str, str], problems: list[Problem]) -> tuple[TopicRule, ...]:
+    if not options.get("topic.creation.enable", True):
+        return ()
+    return read_rules(resolved, options.get("topic.creation.groups") or [], problems)
 
 
 KeyColumns = Callable[[str, str], tuple[str, ...] | None]
@@ -253,6 +266,7 @@ def _assemble(
     converters: tuple[ConverterChoice, ConverterChoice],
     shapes: _Shapes,
     findings: tuple[Finding, ...],
+    topic_rules: tuple[TopicRule, ...],
 ) -> PipelineConfig:
     strict = options["seam.compat"] == "strict"
     topics = _topics(options, shapes.routing)
@@ -309,6 +323,7 @@ def _assemble(
             literal_tables=literal_tables(split_patterns(options["table.include.list"])),
         ),
         findings=findings,
+        topic_rules=topic_rules,
     )
 
 

@@ -340,7 +340,9 @@ def _tables(catalog: Catalog, wanted: Wanted, tables: list[Table], publication: 
         findings.append(Finding("NO_TABLES", Severity.BLOCKS, "table.include.list", "no table is captured"))
     everything = wanted.autocreate == "all_tables" or (publication is not None and publication.all_tables)
     for table in tables if everything else chosen:
-        findings += _one_table(catalog, wanted, table, published=publication is not None and table.qualified in publication.tables)
+        findings += _one_table(
+            catalog, wanted, table, published=publication is not None and table.qualified in publication.tables
+        )
     return findings
 
 

@@ -196,7 +196,7 @@ def standing(catalog: Catalog, tables: Mapping[str, int]) -> dict[str, int]:
     select n.nspname || '.' || c.relname, c.oid::int8 from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where c.relkind in ('r', 'p') and (c.oid = any (%s::oid[]) or n.nspname || '.' || c.relname = any (%s))
     """
-    return {name: oid for name, oid in catalog.rows(query, (list(tables.values()), list(tables)))}
+    return {str(name): int(oid) for name, oid in catalog.rows(query, (list(tables.values()), list(tables)))}
 
 
 def check_unchanged(

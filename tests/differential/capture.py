@@ -212,4 +212,3 @@ def _create(bootstrap: str, names: set[str], partitions: int) -> None:
         wanted = [NewTopic(name, num_partitions=partitions, replication_factor=1) for name in sorted(names)]
         for creation in admin.create_topics(wanted).values():
             creation.result(30)
-

@@ -21,7 +21,9 @@ def test_the_engine_writes_what_debezium_wrote(recorded_script: Script, mock_kaf
 
 def _by_key(records: list[Canonical]) -> list[Canonical]:
     """Records in the order of their keys: the mock broker has partitions of its own, and keeps the order of each key."""
-    ordered = sorted(records, key=lambda record: (record.key is None, record.key or record.value or "", _is_end(record)))
+    ordered = sorted(
+        records, key=lambda record: (record.key is None, record.key or record.value or "", _is_end(record))
+    )
     return [replace(record, partition=0) for record in ordered]
 
 
