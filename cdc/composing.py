@@ -30,6 +30,15 @@ def compose(layout: Layout, options: RenderOptions) -> tuple[str, dict[str, Any]
     return writer.source(), writer.namespace
 
 
+def compose_copy(layout: Layout, options: RenderOptions) -> tuple[str, dict[str, Any]]:
+    """The source of `render(line, tail)` for a line of COPY, and the names that it uses.
+
+    `split_row`, `Refusal` and `explain` are the caller's.
+    """
+    writer = _Writer(layout, options)
+    return writer.copy_source(), writer.namespace
+
+
 class _Writer:
     """Writes the source of one render function."""
 
@@ -72,6 +81,32 @@ class _Writer:
         self.depth = 1
         self.put("except (ValueError, IndexError) as error:")
         self.put("return recover(p, lsn, state, error)", deeper=1)
+        return "\n".join(self.lines) + "\n"
+
+    def copy_source(self) -> str:
+        """The function of rows that are read: key and value, `tail` being what stands behind the row."""
+        self.notes = False  # a chunk's headers are the same for all its rows
+        self.put("def render(line, tail):")
+        self.depth = 1
+        self.put(f"f = split_row(line, {len(self.layout.relation.columns)})")
+        self.put("try:")
+        self.depth = 2
+        for index, columns in sorted(self.by_index.items()):
+            self.put(f"v = f[{index}]")
+            self.put("if v is None:")
+            for column in columns.values():
+                self.null(f"c{column.variable}", column, "new")
+            self.put("else:")
+            for column in columns.values():
+                self.text(f"c{column.variable}", column, "v", "new")
+        self.depth = 1
+        self.put("except ValueError as error:")
+        self.put("raise explain(f, error) from error", deeper=1)
+        value: list[bytes | str] = [b'{"before":null,"after":', *self.struct("c", self.layout.columns), "tail"]
+        if self.options.value_schemas:
+            schema = self.value_json.schema_text(envelope_schema(self.layout, self.options.topics)).encode()
+            value.insert(0, b'{"schema":' + schema + b',"payload":')
+        self.put(f"return {self.key('c')}, {joined(value)}")
         return "\n".join(self.lines) + "\n"
 
     def insert(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import linecache
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from cdc.composing import compose
 from cdc.errors import DecodeError, ProtocolError
@@ -62,6 +62,19 @@ class RenderOptions:
     extended_headers: bool = True
 
 
+_WHY: Final[dict[str, tuple[str, str | None]]] = {
+    "null": ("NULL in a column that the catalogue calls NOT NULL", None),
+    "absent": (
+        "is part of the key and not of the replica identity: the key of this change cannot be known",
+        "ALTER TABLE {table} REPLICA IDENTITY FULL, or choose key columns that the identity holds",
+    ),
+    "special": (
+        "a value that its schema has no room for, in a column that is NOT NULL",
+        "set decimal.handling.mode=string (numeric) or time.precision.mode=isostring (dates), or see event.processing.failure.handling.mode",
+    ),
+}
+
+
 class Refusal(ValueError):
     """A row holds what its schema has no room for.
 
@@ -75,6 +88,14 @@ class Refusal(ValueError):
         super().__init__(f"{column}: {why}")
         self.column = column
         self.why = why
+
+    def explained(self, table: str, position: str) -> DecodeError:
+        """The error that says so to the operator."""
+        why, hint = _WHY[self.why]
+        return DecodeError(
+            f"column {self.column}: {why}", table=table, position=position,
+            hint=None if hint is None else hint.format(table=table),
+        )  # fmt: skip
 
 
 class ComposedRender:
@@ -112,30 +133,13 @@ class ComposedRender:
         raise explain_row(self.layout, message, error, state) from error
 
 
-_WHY = {
-    "null": ("NULL in a column that the catalogue calls NOT NULL", None),
-    "absent": (
-        "is part of the key and not of the replica identity: the key of this change cannot be known",
-        "ALTER TABLE {table} REPLICA IDENTITY FULL, or choose key columns that the identity holds",
-    ),
-    "special": (
-        "a value that its schema has no room for, in a column that is NOT NULL",
-        "set decimal.handling.mode=string (numeric) or time.precision.mode=isostring (dates), or see event.processing.failure.handling.mode",
-    ),
-}
-
-
 def explain_row(layout: Layout, message: Any, error: Exception, state: SourceState) -> Exception:
     """The error that names table, column and position of the value that a codec refused."""
     rows = [getattr(message, name) for name in ("old", "new") if isinstance(getattr(message, name, None), list)]
     relation = layout.relation
     position = f"{state.commit_lsn}/{state.ordinal}"
     if isinstance(error, Refusal):
-        why, hint = _WHY[error.why]
-        return DecodeError(
-            f"column {error.column}: {why}", table=relation.qualified, position=position,
-            hint=None if hint is None else hint.format(table=relation.qualified),
-        )  # fmt: skip
+        return error.explained(relation.qualified, position)
     if isinstance(message, (Insert, Update, Delete)):
         for cells in rows:
             if len(cells) != len(relation.columns):

@@ -55,13 +55,6 @@ def failpoint_from_environment() -> Callable[[str], None]:
     return reached
 
 
-def catalogue_view(catalog: Catalog, *, strict: bool) -> CatalogueView:
-    """What the relations see of the catalogue; Debezium looks a table up by the name that it had."""
-    if strict:
-        return CatalogueView(lambda relation: catalog.named_table_facts(relation.schema, relation.name), catalog.types)
-    return CatalogueView(lambda relation: catalog.table_facts(relation.oid), catalog.types)
-
-
 class Pipeline:
     """One attempt to run a pipeline. A new attempt is a new object.
 
@@ -222,6 +215,13 @@ class Pipeline:
             extended_headers=config.render.extended_headers,
         )
         return Task(session.walsender, session.producer, relations, state, acks, hooks, self.meter)
+
+
+def catalogue_view(catalog: Catalog, *, strict: bool) -> CatalogueView:
+    """What the relations see of the catalogue; Debezium looks a table up by the name that it had."""
+    if strict:
+        return CatalogueView(lambda relation: catalog.named_table_facts(relation.schema, relation.name), catalog.types)
+    return CatalogueView(lambda relation: catalog.table_facts(relation.oid), catalog.types)
 
 
 def _with_topic(session: Session, make_render: MakeRender) -> MakeRender:

@@ -122,7 +122,6 @@ def read(
         problems += error.problems
     key, value = (read_converter(side, resolved, problems) for side in ("key", "value"))
     key_columns = _key_columns(options, problems)
-    topic_rules = _topic_rules(options, resolved, problems)
     strict = options.get("seam.compat") == "strict"
     rules, routing = ColumnRules(), None
     try:
@@ -130,6 +129,7 @@ def read(
         routing = _routing(options)
     except ConfigError as error:
         problems += error.problems
+    topic_rules = _topic_rules(options, resolved, problems)
     if problems:
         raise ConfigError(problems, source=origin)
     findings = (*secrets, *options.findings)
@@ -266,7 +266,7 @@ def _assemble(
     converters: tuple[ConverterChoice, ConverterChoice],
     shapes: _Shapes,
     findings: tuple[Finding, ...],
-    rules: tuple[TopicRule, ...],
+    topic_rules: tuple[TopicRule, ...],
 ) -> PipelineConfig:
     strict = options["seam.compat"] == "strict"
     topics = _topics(options, shapes.routing)
@@ -323,7 +323,7 @@ def _assemble(
             literal_tables=literal_tables(split_patterns(options["table.include.list"])),
         ),
         findings=findings,
-        topic_rules=rules,
+        topic_rules=topic_rules,
     )
 
 
