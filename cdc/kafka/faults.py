@@ -121,12 +121,19 @@ def delivery_error(error: Any, message: Any, *, where: str) -> SeamError:
 
 def oversize(topic: str | None, key: bytes | None, size: int, *, table: str | None = None) -> SendError:
     """A record over the size limit of broker or producer; names table, key and size."""
-    shown = "none" if key is None else key[:200].decode("utf-8", "replace")
     return SendError(
-        f"a record of {size} bytes is over the size limit, key {shown}", topic=topic, table=table,
+        f"a record of {size} bytes is over the size limit, key {_shown(key)}", topic=topic, table=table,
         hint="raise max.message.bytes of the topic and producer.override.max.request.size, "
         "or set errors.tolerance=all with errors.deadletterqueue.topic.name",
     )  # fmt: skip
+
+
+def _shown(key: bytes | None) -> str:
+    if key is None:
+        return "none"
+    # The schema of a key says nothing about which row it is.
+    at = key.find(b'"payload":') if key.startswith(b'{"schema"') else -1
+    return key[max(at, 0) :][:200].decode("utf-8", "replace")
 
 
 def is_too_large(error: KafkaException) -> bool:
