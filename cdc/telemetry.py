@@ -23,6 +23,7 @@ class Meter:
         flushed_lsn: What the server was told.
         phase: starting, snapshot, streaming, retrying, stopped.
         last_error: The last error's text.
+        healthy: Monotonic time when all was delivered, or a delivery came, last.
     """
 
     started: float = field(default_factory=time.time)
@@ -36,6 +37,7 @@ class Meter:
     flushed_lsn: int = 0
     phase: str = "starting"
     last_error: str | None = None
+    healthy: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """The figures as a JSON object."""

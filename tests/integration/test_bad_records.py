@@ -21,7 +21,8 @@ def items(database):
 
 def make_topic(bootstrap: str, name: str, most_bytes: int) -> None:
     new = NewTopic(name, num_partitions=1, config={"max.message.bytes": str(most_bytes)})
-    AdminClient({"bootstrap.servers": bootstrap}).create_topics([new])[name].result(30)
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.create_topics([new])[name].result(30)
 
 
 @pytest.mark.parametrize("schemas", ("false", "true"))
