@@ -136,7 +136,12 @@ def wait_for_records(bootstrap: str, topic: str, count: int, seconds: float = 30
 def span_seconds(bootstrap: str, topic: str, count: int) -> float:
     """Seconds from the first record's timestamp to the last one's."""
     consumer = confluent_kafka.Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": "bench", "auto.offset.reset": "earliest", "enable.auto.commit": False}
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "bench",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+        }
     )
     try:
         stamps = []
@@ -174,7 +179,9 @@ def seam_process(config: Mapping[str, str], bootstrap: str, *arguments: str) -> 
 def walsender_cpu(dsn: str) -> float:
     """CPU seconds of all walsenders so far."""
     with psycopg.connect(dsn) as connection:
-        pids = [row[0] for row in connection.execute("select pid from pg_stat_activity where backend_type = 'walsender'")]
+        pids = [
+            row[0] for row in connection.execute("select pid from pg_stat_activity where backend_type = 'walsender'")
+        ]
     total = 0.0
     for pid in pids:
         times = psutil.Process(pid).cpu_times()

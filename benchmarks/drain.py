@@ -1,6 +1,6 @@
 """Draining a prepared backlog: seam beside Debezium on Connect, same Postgres, same broker, one run.
 
-    python -m benchmarks drain [--rows 400000] [--transaction 1000]
+Run as: python -m benchmarks drain [--rows 400000] [--transaction 1000]
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ FILL = """do $$ begin for i in 0..{} loop {}; commit; end loop; end $$"""
 
 @dataclass(frozen=True, slots=True)
 class Drained:
+    """What one engine did."""
+
     name: str
     rate: float
     cpu_per_row: float
@@ -53,7 +55,13 @@ def config(server: object, prefix: str, **more: str) -> dict[str, str]:
 
 
 def prepare(dsn: str, slots: list[str], rows: int, transaction: int) -> None:
-    execute(dsn, "drop table if exists orders", TABLE, "drop publication if exists bench", "create publication bench for table orders")
+    execute(
+        dsn,
+        "drop table if exists orders",
+        TABLE,
+        "drop publication if exists bench",
+        "create publication bench for table orders",
+    )
     for slot in slots:
         execute(dsn, f"select pg_create_logical_replication_slot('{slot}', 'pgoutput')")
     one = INSERT.format(f"i * {transaction} + 1", f"(i + 1) * {transaction}")
@@ -63,7 +71,9 @@ def prepare(dsn: str, slots: list[str], rows: int, transaction: int) -> None:
 def drain_seam(server: object, bootstrap: str, prefix: str, rows: int, **more: str) -> Drained:
     with seam_process(config(server, prefix, **more), bootstrap) as process, watched(process.pid) as used:
         wait_for_records(bootstrap, f"{prefix}.public.orders", rows)
-    return Drained(prefix, rows / span_seconds(bootstrap, f"{prefix}.public.orders", rows), used.cpu_seconds / rows, used.peak_rss)
+    return Drained(
+        prefix, rows / span_seconds(bootstrap, f"{prefix}.public.orders", rows), used.cpu_seconds / rows, used.peak_rss
+    )
 
 
 def drain_debezium(worker: object, server: object, bootstrap: str, prefix: str, rows: int, **more: str) -> Drained:
@@ -71,7 +81,9 @@ def drain_debezium(worker: object, server: object, bootstrap: str, prefix: str, 
         worker.run(prefix, config(server, prefix, **more))  # type: ignore[attr-defined]
         wait_for_records(bootstrap, f"{prefix}.public.orders", rows)
         worker.delete(prefix)  # type: ignore[attr-defined]
-    return Drained(prefix, rows / span_seconds(bootstrap, f"{prefix}.public.orders", rows), used.cpu_seconds / rows, used.peak_rss)
+    return Drained(
+        prefix, rows / span_seconds(bootstrap, f"{prefix}.public.orders", rows), used.cpu_seconds / rows, used.peak_rss
+    )
 
 
 HEADERS_OFF = {"extended.headers.enabled": "false"}
@@ -79,13 +91,22 @@ LZ4 = {"producer.override.compression.type": "lz4"}
 VARIANTS = {
     "seam": {**HEADERS_OFF, **LZ4},
     "seam_headers": {**LZ4},
-    "seam_schemas": {**HEADERS_OFF, **LZ4, "key.converter.schemas.enable": "true", "value.converter.schemas.enable": "true"},
+    "seam_schemas": {
+        **HEADERS_OFF,
+        **LZ4,
+        "key.converter.schemas.enable": "true",
+        "value.converter.schemas.enable": "true",
+    },
 }
 PEERS = {
     "debezium_default": {},
     "debezium_tuned": dict(DEBEZIUM_TUNED),
     "debezium_tuned_headers": {**DEBEZIUM_TUNED, "extended.headers.enabled": "true"},
-    "debezium_tuned_schemas": {**DEBEZIUM_TUNED, "key.converter.schemas.enable": "true", "value.converter.schemas.enable": "true"},
+    "debezium_tuned_schemas": {
+        **DEBEZIUM_TUNED,
+        "key.converter.schemas.enable": "true",
+        "value.converter.schemas.enable": "true",
+    },
 }
 
 
@@ -95,20 +116,23 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--transaction", type=int, nargs="*", default=[1000, 1])
     parser.add_argument("--only", nargs="*", help="variants to run")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as directory, servers(Path(directory)) as (server, broker):
-        with connect_worker(Path(directory), broker) as worker:
-            for transaction in options.transaction:
-                rows = options.rows if transaction > 1 else options.rows // 2
-                wanted = [v for v in (*PEERS, *VARIANTS) if not options.only or v in options.only]
-                prefixes = {variant: f"{variant}_{transaction}" for variant in wanted}
-                prepare(server.dsn(), list(prefixes.values()), rows, transaction)
-                results = {}
-                for variant, prefix in prefixes.items():
-                    if variant in PEERS:
-                        results[variant] = drain_debezium(worker, server, broker.bootstrap, prefix, rows, **PEERS[variant])
-                    else:
-                        results[variant] = drain_seam(server, broker.bootstrap, prefix, rows, **VARIANTS[variant])
-                report(transaction, rows, results)
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        servers(Path(directory)) as (server, broker),
+        connect_worker(Path(directory), broker) as worker,
+    ):
+        for transaction in options.transaction:
+            rows = options.rows if transaction > 1 else options.rows // 2
+            wanted = [v for v in (*PEERS, *VARIANTS) if not options.only or v in options.only]
+            prefixes = {variant: f"{variant}_{transaction}" for variant in wanted}
+            prepare(server.dsn(), list(prefixes.values()), rows, transaction)
+            results = {}
+            for variant, prefix in prefixes.items():
+                if variant in PEERS:
+                    results[variant] = drain_debezium(worker, server, broker.bootstrap, prefix, rows, **PEERS[variant])
+                else:
+                    results[variant] = drain_seam(server, broker.bootstrap, prefix, rows, **VARIANTS[variant])
+            report(transaction, rows, results)
 
 
 def report(transaction: int, rows: int, results: dict[str, Drained]) -> None:

@@ -45,7 +45,12 @@ class Acknowledger:
         eager: Whether an idle position is recorded at once, because somebody waits for it.
         reply_now: Whether the server asked for an answer.
         acknowledged: What Kafka holds of what was received, position record included.
+        position: The record as it was written last.
+        skip: Records of the running transaction that Kafka holds already; always 0 here.
+        ordinal: Records of the running transaction so far.
     """
+
+    skip = 0
 
     def __init__(
         self, walsender: Walsender, producer: Producer, connector: str, position: PositionRecord, confirmed: LSN, *,
@@ -61,6 +66,7 @@ class Acknowledger:
         self.tracker = AckTracker(confirmed)
         self.window: Window | None = None
         self.in_transaction = False
+        self.ordinal = 0
         self.eager = False
         self.reply_now = False
         self.acknowledged = confirmed
@@ -77,7 +83,7 @@ class Acknowledger:
 
     # -- what was received -------------------------------------------------------------------------------------------
 
-    def begin(self) -> Window:
+    def begin(self, _commit_lsn: LSN | None = None) -> Window:
         """A transaction starts; returns the window of its records."""
         self.in_transaction = True
         if self.window is None:
@@ -92,7 +98,7 @@ class Acknowledger:
         if self.window is not None and self.window.outstanding >= WINDOW_RECORDS:
             self.close_window()
 
-    def outside(self) -> Window:
+    def outside(self, _lsn: LSN | None = None) -> Window:
         """The window of a record that belongs to no transaction: the open one, or a new one behind all others."""
         if self.window is not None:
             return self.window
@@ -121,15 +127,17 @@ class Acknowledger:
 
     # -- what may be told --------------------------------------------------------------------------------------------
 
-    def acknowledge(self, now: float) -> None:
+    def acknowledge(self, now: float, *, idle: bool = False) -> None:
         """Move on as far as Kafka has acknowledged.
 
         Args:
             now: Monotonic time, seconds.
+            idle: Whether nothing more has arrived from the server.
 
         Raises:
             SeamError: A delivery failed, or nothing was acknowledged for too long.
         """
+        del idle  # every record is sent at once; it matters to Kafka transactions
         self.raise_failures()
         self.close_window()
         flushed = self.tracker.advance()

@@ -40,8 +40,8 @@ class PositionRecord:
         timeline: Of the server.
         slot: Slot name.
         publication: Publication name.
-        commit_lsn: Commit LSN of the last transaction that is wholly published.
-        ordinal: Records of the transaction after it that are published too (exactly once, split transactions).
+        commit_lsn: Commit LSN of the last transaction of which records are published.
+        ordinal: 0 when that transaction is wholly published; else how many of its records are (exactly once, split).
         end_lsn: What Postgres may be told.
         tables: `schema.table` -> OID of the captured tables, as the publication held them.
         publication_form: What else the publication was (`cdc.postgres.publication.RecordedPublication`), empty where
@@ -49,6 +49,7 @@ class PositionRecord:
         made: What we created: "slot", "publication".
         snapshot: State of the initial snapshot, empty for none.
         schema_epoch: Counts Relation messages that changed a layout.
+        instance: The process that wrote it; an older process that sees another one here has been replaced.
     """
 
     system_id: int
@@ -63,6 +64,7 @@ class PositionRecord:
     made: tuple[str, ...] = ()
     snapshot: Mapping[str, Any] = field(default_factory=dict)
     schema_epoch: int = 0
+    instance: str = ""
 
     def at(self, commit_lsn: LSN, end_lsn: LSN, ordinal: int = 0) -> PositionRecord:
         """The record moved on."""
@@ -85,6 +87,7 @@ class PositionRecord:
                 "made": list(self.made),
                 "snapshot": dict(self.snapshot),
                 "schema_epoch": self.schema_epoch,
+                "instance": self.instance,
             }
         )
 
@@ -106,6 +109,7 @@ class PositionRecord:
                 int(document["system_id"]), document["timeline"], document["slot"], document["publication"],
                 LSN.parse(document["commit_lsn"]), document["ordinal"], LSN.parse(document["end_lsn"]),
                 document["tables"], document["publication_form"], tuple(document["made"]), document["snapshot"], document["schema_epoch"],
+                document["instance"],
             )  # fmt: skip
         except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
             raise OperatorError(f"a record of {POSITIONS_TOPIC} is damaged: {type(error).__name__}") from error

@@ -42,10 +42,7 @@ def create(dsn: str) -> None:
 def content(dsn: str) -> dict[str, list[dict[str, Any]]]:
     """Table -> its rows, as Debezium's events show them."""
     with psycopg.connect(dsn) as connection:
-        return {
-            table: [row[0] for row in connection.execute(query).fetchall()]
-            for table, query in _CONTENT.items()
-        }
+        return {table: [row[0] for row in connection.execute(query).fetchall()] for table, query in _CONTENT.items()}
 
 
 class Writer:
