@@ -193,7 +193,7 @@ class Acknowledger:
 
     def _check_progress(self, now: float) -> None:
         if self.tracker.delivered != self._delivered or not self.tracker.outstanding:
-            self._delivered, self._progress_time = self.tracker.delivered, now
+            self._delivered, self._progress_time, self.meter.healthy = self.tracker.delivered, now, now
         elif now - self._progress_time > self.stall_seconds:
             trouble = self.producer.trouble
             raise BrokerUnavailable(
