@@ -31,7 +31,10 @@ class Acknowledger:
         walsender: Where status updates go.
         producer: Where the position record goes.
         connector: The pipeline's name, the key of that record.
-        position: The record to move on from.
+        position: The record to move on from; Kafka holds it.
+        confirmed: The slot's position, where the stream starts. It may lie before the recorded one, and then what lies
+            between is sent again: the slot moves through it as it is acknowledged again, and not ahead of it. Told the
+            recorded position at once, a second crash would leave the older values of that stretch last in the topics.
         stall_seconds: How long Kafka may acknowledge nothing before the stream is given up.
         meter: Counts.
         failpoint: Called with the name of each step; tests kill the process there.
@@ -41,11 +44,16 @@ class Acknowledger:
         in_transaction: Whether a Begin was read whose Commit was not.
         eager: Whether an idle position is recorded at once, because somebody waits for it.
         reply_now: Whether the server asked for an answer.
-        acknowledged: What Kafka holds, position record included.
+        acknowledged: What Kafka holds of what was received, position record included.
+        position: The record as it was written last.
+        skip: Records of the running transaction that Kafka holds already; always 0 here.
+        ordinal: Records of the running transaction so far.
     """
 
+    skip = 0
+
     def __init__(
-        self, walsender: Walsender, producer: Producer, connector: str, position: PositionRecord, *,
+        self, walsender: Walsender, producer: Producer, connector: str, position: PositionRecord, confirmed: LSN, *,
         stall_seconds: float, meter: Meter, failpoint: Callable[[str], None],
     ) -> None:  # fmt: skip
         self.walsender = walsender
@@ -55,16 +63,17 @@ class Acknowledger:
         self.stall_seconds = stall_seconds
         self.meter = meter
         self.failpoint = failpoint
-        self.tracker = AckTracker(position.end_lsn)
+        self.tracker = AckTracker(confirmed)
         self.window: Window | None = None
         self.in_transaction = False
+        self.ordinal = 0
         self.eager = False
         self.reply_now = False
-        self.acknowledged = position.end_lsn
-        self._received = position.end_lsn
+        self.acknowledged = confirmed
+        self._received = confirmed
         self._commit_lsn = position.commit_lsn
         self._end_lsn = LSN(0)
-        self._sent = position.end_lsn
+        self._sent = confirmed
         self._sent_time = 0.0
         self._failure: tuple[Any, Any] | None = None
         self._told = LSN(0)
@@ -74,7 +83,7 @@ class Acknowledger:
 
     # -- what was received -------------------------------------------------------------------------------------------
 
-    def begin(self) -> Window:
+    def begin(self, _commit_lsn: LSN) -> Window:
         """A transaction starts; returns the window of its records."""
         self.in_transaction = True
         if self.window is None:
@@ -89,7 +98,7 @@ class Acknowledger:
         if self.window is not None and self.window.outstanding >= WINDOW_RECORDS:
             self.close_window()
 
-    def outside(self) -> Window:
+    def outside(self, _lsn: LSN | None = None) -> Window:
         """The window of a record that belongs to no transaction: the open one, or a new one behind all others."""
         if self.window is not None:
             return self.window
@@ -118,20 +127,25 @@ class Acknowledger:
 
     # -- what may be told --------------------------------------------------------------------------------------------
 
-    def acknowledge(self, now: float) -> None:
+    def acknowledge(self, now: float, *, idle: bool = False) -> None:
         """Move on as far as Kafka has acknowledged.
 
         Args:
             now: Monotonic time, seconds.
+            idle: Whether nothing more has arrived from the server.
 
         Raises:
             SeamError: A delivery failed, or nothing was acknowledged for too long.
         """
+        del idle  # every record is sent at once; it matters to Kafka transactions
         self.raise_failures()
         self.close_window()
         flushed = self.tracker.advance()
-        if flushed > self._sent and self._sent == self.acknowledged and now - self._sent_time >= self._pause():
-            self._write_position(flushed, now)
+        if flushed > self._sent and self._sent == self.acknowledged:
+            if flushed <= self.position.end_lsn:
+                self._sent = self.acknowledged = flushed  # sent again: the record covers it
+            elif now - self._sent_time >= self._pause():
+                self._write_position(flushed, now)
         if self.acknowledged > self._told or self.reply_now or now - self._told_time >= STATUS_SECONDS:
             self.tell_server(now)
         self._check_progress(now)
@@ -142,7 +156,7 @@ class Acknowledger:
 
     def _write_position(self, flushed: LSN, now: float) -> None:
         self.failpoint("data acknowledged")
-        self.position = self.position.at(max(self.tracker.commit_lsn, self.position.commit_lsn), flushed)
+        position = self.position.at(max(self.tracker.commit_lsn, self.position.commit_lsn), flushed)
         self._sent_time = now
 
         def written(error: Any, message: Any) -> None:
@@ -154,9 +168,9 @@ class Acknowledger:
 
         # A full queue is no fault: the next turn of the loop tries again.
         if self.producer.send(
-            POSITIONS_TOPIC, self.position.encode(), self.connector, on_delivery=written, partition=PARTITION
+            POSITIONS_TOPIC, position.encode(), self.connector, on_delivery=written, partition=PARTITION
         ):
-            self._sent = flushed
+            self.position, self._sent = position, flushed
 
     def tell_server(self, now: float, *, reply: bool = False) -> None:
         """Send a status update; with `reply` the server answers with a keepalive."""
@@ -166,11 +180,12 @@ class Acknowledger:
         self.failpoint("status sent")
 
     def raise_failures(self) -> None:
-        """Raise the first delivery that failed.
+        """Raise what forbids to go on: the server's warning that it leaves rows out, or the first failed delivery.
 
         Raises:
-            SeamError: As `cdc.kafka.faults` translates it.
+            SeamError: As the two `faults` modules translate it.
         """
+        self.walsender.raise_warning()
         self.producer.raise_fatal()
         failure = self.tracker.failures[0] if self.tracker.failures else self._failure
         if failure is not None:

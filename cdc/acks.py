@@ -8,6 +8,7 @@ log may be acknowledged up to the last finished window that has no unfinished on
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from cdc.lsn import LSN
@@ -16,12 +17,14 @@ from cdc.lsn import LSN
 class Window:
     """The records between two acknowledgeable positions.
 
-    `delivered` is the delivery callback of each of them. It runs on the thread that polls the producer.
+    `delivered` is the delivery callback of each of them. It runs on the thread that polls the producer; what stands in
+    `when_durable` is called once all of them are.
     """
 
-    __slots__ = ("_tracker", "commit_lsn", "end_lsn", "outstanding")
+    __slots__ = ("_tracker", "commit_lsn", "end_lsn", "outstanding", "when_durable")
 
     def __init__(self, tracker: AckTracker) -> None:
+        self.when_durable: list[Callable[[], None]] = []
         self._tracker = tracker
         self.outstanding = 0
         self.end_lsn: LSN | None = None
@@ -69,6 +72,8 @@ class AckTracker:
         windows = self._windows
         while windows and windows[0].end_lsn is not None and windows[0].outstanding == 0:
             window = windows.popleft()
+            for call in window.when_durable:
+                call()
             assert window.end_lsn is not None
             if window.end_lsn > self.flushed:
                 self.flushed, self.commit_lsn = window.end_lsn, window.commit_lsn

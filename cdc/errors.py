@@ -257,10 +257,34 @@ class DecodeError(RecordError):
 
 
 class TransformError(RecordError):
-    """A transform refused a record."""
+    """A transform refused a record.
+
+    Args:
+        message: What is wrong, without the row's values.
+        topic: The record's topic before the chain, where known.
+        table: `schema.table`, where known.
+        position: The record's position as text, where known.
+        java_class: The full name of the exception that the Java class throws there, for dead-letter headers.
+        java_message: That exception's message, which may quote values.
+    """
 
     code = "TRANSFORM"
     stage = "TRANSFORMATION"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        topic: str | None = None,
+        table: str | None = None,
+        position: str | None = None,
+        hint: str | None = None,
+        java_class: str | None = None,
+        java_message: str | None = None,
+    ) -> None:
+        self.java_class = java_class
+        self.java_message = java_message
+        super().__init__(message, topic=topic, table=table, position=position, hint=hint)
 
 
 class ConvertError(RecordError):

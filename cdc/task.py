@@ -8,28 +8,33 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import confluent_kafka
 
 from cdc.acknowledger import Acknowledger
 from cdc.acks import Window
-from cdc.errors import ProtocolError, RecordError, SeamError
+from cdc.errors import ProtocolError, RecordError, SeamError, SourceUnavailable
 from cdc.kafka.producer import Producer
 from cdc.lsn import LSN
 from cdc.model.relation import Relation
-from cdc.postgres.walsender import Walsender
+from cdc.postgres.snapshot import MARK_PREFIX
+from cdc.postgres.walsender import WAL_SENDER_TIMEOUT_SECONDS, Walsender
 from cdc.relations import Relations
 from cdc.render import Record
+from cdc.snapshotter import Snapshotter
 from cdc.source import SourceState
 from cdc.telemetry import Meter
+from cdc.transactional import TransactionalAcknowledger
 from cdc.wire.frames import XLOG_DATA, PrimaryKeepalive, parse_frame
 from cdc.wire.pgoutput import Begin, Commit, Message, Origin, PgOutput, Truncate, parse_message
 
 DRAIN_MESSAGES: Final = 500
 STOP_SECONDS: Final = 30.0
 ASK_SECONDS: Final = 0.2
+SILENCE_SECONDS: Final = float(WAL_SENDER_TIMEOUT_SECONDS)
+"""A server that says nothing for so long, though it was asked, is not there any more."""
 
 _ROWS: Final = frozenset(b"IUD")
 
@@ -46,6 +51,8 @@ class Hooks:
         watch_seconds: How often.
         failpoint: Called with the name of each step; tests kill the process there.
         partitions: Topic -> the explicit partition of its records, as Debezium's heartbeats have one.
+        snapshot: Reads the rows that are older than the slot; None when there is nothing to read.
+        extended_headers: Whether snapshot rows carry headers.
     """
 
     records_of: Callable[[PgOutput, int, SourceState], Sequence[Record]] = lambda _message, _lsn, _state: ()
@@ -54,6 +61,8 @@ class Hooks:
     watch_seconds: float = 5.0
     failpoint: Callable[[str], None] = lambda _name: None
     partitions: Mapping[str, int] = field(default_factory=dict)
+    snapshot: Snapshotter | None = None
+    extended_headers: bool = True
 
 
 class Task:
@@ -75,7 +84,7 @@ class Task:
         producer: Producer,
         relations: Relations,
         state: SourceState,
-        acks: Acknowledger,
+        acks: Acknowledger | TransactionalAcknowledger,
         hooks: Hooks,
         meter: Meter,
     ) -> None:
@@ -98,14 +107,26 @@ class Task:
         """
         acks = self.acks
         acks.eager = goal is not None
-        watched = asked = time.monotonic()
-        while not stop.is_set() and (goal is None or acks.acknowledged < goal):
-            drained = self._drain()
+        watched = asked = heard = time.monotonic()
+        while not stop.is_set() and not self._reached(goal):
+            try:
+                drained = self._drain()
+            except self.walsender.driver_error as error:
+                raise self.walsender.lost(error) from error
+            if drained:
+                self.hooks.failpoint("produced")
             self.producer.poll(0)
             now = time.monotonic()
-            acks.acknowledge(now)
-            if goal is not None and not drained and now - asked > ASK_SECONDS:
-                # The answer is a keepalive, whose position moves an idle slot to the goal.
+            acks.acknowledge(now, idle=not drained)
+            if self.hooks.snapshot is not None:
+                self.hooks.snapshot.check()
+            if drained:
+                heard = now
+                self.hooks.failpoint("drained")
+            elif now - heard > SILENCE_SECONDS:
+                raise SourceUnavailable(f"{self.walsender.where}: the server said nothing for {now - heard:.0f} s")
+            elif now - asked > (ASK_SECONDS if goal is not None else SILENCE_SECONDS / 4):
+                # The answer is a keepalive: it shows that the server lives, and moves an idle slot to the goal.
                 acks.tell_server(now, reply=True)
                 asked = now
             if now - watched > self.hooks.watch_seconds:
@@ -117,6 +138,11 @@ class Task:
                 self.walsender.wait(0.005 if self.producer.in_queue() else 0.1)
         acks.finish(STOP_SECONDS)
         self.walsender.stop()
+
+    def _reached(self, goal: LSN | None) -> bool:
+        if goal is None or self.acks.acknowledged < goal:
+            return False
+        return self.hooks.snapshot is None or self.acks.position.snapshot.get("phase") == "done"
 
     def _watch(self) -> None:
         records = self.hooks.watch()
@@ -131,6 +157,7 @@ class Task:
         renderers = self.relations.renderers
         produce = self.producer.produce
         state = self.state
+        acks, snapshot = self.acks, self.hooks.snapshot
         state.set_clock(time.time_ns())
         count = records_sent = 0
         while count < DRAIN_MESSAGES:
@@ -155,9 +182,14 @@ class Task:
                 records = render(payload, b"%d" % int.from_bytes(frame[1:9], "big"), state)
             except SeamError as error:
                 records = self._dead_letter(error, payload)
-            window = self.acks.window
+            window = acks.window
             if window is None:
                 raise ProtocolError("a row outside of a transaction", tag=chr(frame[25]), length=len(payload))
+            if snapshot is not None and state.xid is not None:
+                snapshot.note(int.from_bytes(frame[26:30], "big"), payload, state.xid, [r[1] for r in records])
+            acks.ordinal += len(records)
+            if acks.skip:
+                records = self._unskipped(records)
             delivered = window.delivered
             for topic, key, value, headers in records:
                 window.outstanding += 1
@@ -180,12 +212,14 @@ class Task:
         message = parse_message(frame.payload)
         lsn = int(frame.start)
         if isinstance(message, Begin):
+            if self.acks.in_transaction:
+                raise ProtocolError("a begin within a transaction", tag="B", length=len(frame.payload))
             self.state.begin(message.final_lsn, message.commit_micros, message.xid, lsn)
-            window = self.acks.begin()
+            window = self.acks.begin(message.final_lsn)
             self._send(self.hooks.records_of(message, lsn, self.state), window)
             self.hooks.failpoint("begin received")
         elif isinstance(message, Commit):
-            if self.acks.window is None:
+            if self.acks.window is None or message.commit_lsn != self.state.commit_lsn:
                 raise ProtocolError("a commit without its begin", tag="C", length=len(frame.payload))
             self._send(self.hooks.records_of(message, lsn, self.state), self.acks.window)
             self.state.end(message.end_lsn)
@@ -197,14 +231,63 @@ class Task:
             self.relations.define(message)
         elif isinstance(message, Origin):
             self.state.came_from(message.name, message.commit_lsn)
-        elif isinstance(message, (Truncate, Message)):
-            records = self.hooks.records_of(message, lsn, self.state)
-            if records:
-                self._send(records, self.acks.outside())
+        elif isinstance(message, Truncate):
+            if self.hooks.snapshot is not None and self.state.xid is not None:
+                self.hooks.snapshot.note_truncate(message.relations, self.state.xid)
+            self._send(self.hooks.records_of(message, lsn, self.state), self.acks.outside())
+        elif isinstance(message, Message):
+            self._message(message, lsn)
+
+    def _message(self, message: Message, lsn: int) -> None:
+        if message.prefix == MARK_PREFIX:
+            if self.hooks.snapshot is not None:
+                self._chunk(self.hooks.snapshot, message.content.decode())
+            return
+        records = self.hooks.records_of(message, lsn, self.state)
+        if records:
+            self._send(records, self.acks.outside(None if message.transactional else message.lsn))
+
+    def _chunk(self, snapshot: Snapshotter, mark: str) -> None:
+        """Emit the chunk whose mark has arrived; it is done once its rows are durable."""
+        arrived = snapshot.arrived(mark)
+        if arrived is None:
+            return
+        topic, rows, done = arrived
+        window = self.acks.outside()
+        produce, delivered, headers_of = self.producer.produce, window.delivered, self.state.headers
+        headers = headers_of() if self.hooks.extended_headers else None
+        own = bool(self.state.position) and headers is not None
+        for key, value in rows:
+            if own:
+                headers = headers_of()
+            window.outstanding += 1
+            try:
+                produce(topic, value, key, on_delivery=delivered, headers=headers)  # type: ignore[arg-type] # lists are invariant
+            except (BufferError, confluent_kafka.KafkaException) as error:
+                self._send_slowly((topic, key, value, headers), window, error)
+        window.when_durable.append(lambda: self._chunk_done(snapshot, done))
+        self.meter.records += len(rows)
+        self.hooks.failpoint("chunk emitted")
+
+    def _chunk_done(self, snapshot: Snapshotter, done: Callable[[], None]) -> None:
+        done()
+        self.acks.position = replace(self.acks.position, snapshot=snapshot.as_json())
+        self.meter.snapshot = self.acks.position.snapshot
+        if self.meter.snapshot["phase"] == "done":
+            self.meter.phase = "streaming"
 
     # -- records out -------------------------------------------------------------------------------------------------
 
+    def _unskipped(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Those records of a row that Kafka does not hold from before a restart."""
+        before = self.acks.ordinal - len(records)
+        return records[max(0, self.acks.skip - before) :] if self.acks.skip < self.acks.ordinal else ()
+
     def _send(self, records: Sequence[Record], window: Window) -> None:
+        if self.acks.in_transaction:
+            self.acks.ordinal += len(records)
+            if self.acks.skip:
+                records = self._unskipped(records)
         for record in records:
             window.outstanding += 1
             self._send_slowly(record, window, None)

@@ -6,6 +6,7 @@ Whether to try again is decided by `verdict`, which is pure.
 from __future__ import annotations
 
 import random
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -73,6 +74,7 @@ class Worker:
         self.on_finding = on_finding
         self.manage_topics = manage_topics
         self.meter = Meter()
+        self.instance = secrets.token_hex(8)
         self.stop = threading.Event()
 
     def run(self, *, once: bool = False) -> None:
@@ -83,13 +85,17 @@ class Worker:
         """
         patience = self.config.options["seam.retry.timeout.ms"] / 1000
         progress, acknowledged, attempt = time.monotonic(), self.meter.flushed_lsn, 0
+        wrote = False
         while not self.stop.is_set():
+            pipeline = Pipeline(
+                with_run_id(self.config), self.meter, self.on_finding, manage_topics=self.manage_topics,
+                instance=self.instance, wrote=wrote,
+            )  # fmt: skip
             try:
-                Pipeline(with_run_id(self.config), self.meter, self.on_finding, manage_topics=self.manage_topics).run(
-                    self.stop, once=once
-                )
+                pipeline.run(self.stop, once=once)
             except SeamError as error:
                 now = time.monotonic()
+                wrote = pipeline.wrote
                 if self.meter.flushed_lsn != acknowledged:
                     progress, acknowledged, attempt = now, self.meter.flushed_lsn, 0
                 self.meter.last_error = error.message

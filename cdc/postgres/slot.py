@@ -138,7 +138,7 @@ def check_position(
     recorded: SystemIdentity,
     current: SystemIdentity,
     fork: LSN | None,
-) -> None:
+) -> LSN:
     """Compare the recorded position with server and slot, since `START_REPLICATION` accepts any position silently.
 
     Args:
@@ -148,6 +148,9 @@ def check_position(
         recorded: The server that the position belongs to (system id and timeline).
         current: The server that we talk to.
         fork: Where the recorded timeline was left; None on the same timeline.
+
+    Returns:
+        The slot's position: where the stream starts, and nothing before may be told to it.
 
     Raises:
         SystemChanged, TimelineForked, SlotLost, SlotAhead: The position does not fit.
@@ -185,3 +188,4 @@ def check_position(
             f"else advanced it, and {slot.confirmed_flush_lsn - recorded_end} bytes of changes would be missing",
             hint="find out who reads from the slot; see docs/operations.md, 'A slot that is ahead'",
         )
+    return slot.confirmed_flush_lsn

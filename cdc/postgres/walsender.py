@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import select
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+import psycopg
 from psycopg import pq
 
 from cdc.errors import OperatorError, SeamError, SourceUnavailable
@@ -68,14 +71,20 @@ class Walsender:
     Args:
         source: The server.
 
+    Attributes:
+        where: Server and task, for messages.
+        get_copy_data: libpq's own, for the hot loop; raises `driver_error`, which `lost` translates.
+
     Raises:
         SourceUnavailable: It cannot be reached.
         AuthFailed: It refuses us.
     """
 
+    driver_error: Final = psycopg.Error
+
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._where = f"replication from {source.address}"
+        self.where = f"replication from {source.address}"
         self._warning: SeamError | None = None
         conninfo = source.conninfo(
             settings={"wal_sender_timeout": f"{WAL_SENDER_TIMEOUT_SECONDS}s"}, replication="database"
@@ -84,7 +93,7 @@ class Walsender:
         if self._pg.status != pq.ConnStatus.OK:
             text = " ".join(self._pg.error_message.decode("utf-8", "replace").split())
             self._pg.finish()
-            raise from_text(text, where=self._where)
+            raise from_text(text, where=self.where)
         self._pg.notice_handler = self._notice
         self._fd = self._pg.socket
         self.get_copy_data = self._pg.get_copy_data
@@ -95,7 +104,18 @@ class Walsender:
             return
         state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"01000").decode()
         text = (result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode("utf-8", "replace")
-        self._warning = by_state(state, f"the server warns: {text}", where=self._where)
+        self._warning = by_state(state, f"the server warns: {text}", where=self.where)
+
+    def lost(self, error: BaseException) -> SeamError:
+        """The error of ours for one of the driver's; the caller raises it `from` the original."""
+        return SourceUnavailable(f"{self.where}: {' '.join(str(error).split()) or 'the connection was lost'}")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            raise self.lost(error) from error
 
     def execute(self, command: str) -> list[list[str | None]]:
         """Run a replication command or a query, and return its rows as text.
@@ -103,7 +123,8 @@ class Walsender:
         Raises:
             SeamError: As `cdc.postgres.faults` translates the server's error.
         """
-        result = self._pg.exec_(command.encode())
+        with self._translated():
+            result = self._pg.exec_(command.encode())
         self._check(result)
         return [
             [self._text(result.get_value(row, column)) for column in range(result.nfields)]
@@ -123,8 +144,8 @@ class Walsender:
         state = result.error_field(pq.DiagnosticField.SQLSTATE)
         text = " ".join(result.error_message.decode("utf-8", "replace").split())
         if state is None:
-            return SourceUnavailable(f"{self._where}: {text or 'the connection was lost'}")
-        return by_state(state.decode(), text, where=self._where)
+            return SourceUnavailable(f"{self.where}: {text or 'the connection was lost'}")
+        return by_state(state.decode(), text, where=self.where)
 
     def identify(self) -> SystemIdentity:
         """Which server this is."""
@@ -157,7 +178,9 @@ class Walsender:
         options = f"proto_version '1', publication_names {quote_literal(quote_identifier(publication))}"
         if messages:
             options += ", messages 'true'"
-        result = self._pg.exec_(f"START_REPLICATION SLOT {quote_identifier(slot)} LOGICAL {start} ({options})".encode())
+        command = f"START_REPLICATION SLOT {quote_identifier(slot)} LOGICAL {start} ({options})"
+        with self._translated():
+            result = self._pg.exec_(command.encode())
         if result.status != pq.ExecStatus.COPY_BOTH:
             raise self._error_of(result)
         self._pg.nonblocking = 1
@@ -173,18 +196,20 @@ class Walsender:
             SeamError: The server sent a warning.
         """
         readable, _, _ = select.select([self._fd], [], [], max(0.0, seconds))
-        if readable:
-            self.consume()
+        # Also when the socket has nothing: bytes that TLS has taken from it already do not make it readable.
+        self.consume()
         return bool(readable)
 
     def consume(self) -> None:
-        """Take in what the socket holds."""
-        try:
+        """Take in what the socket holds.
+
+        Raises:
+            SourceUnavailable: The connection is gone.
+            SeamError: The server sent a warning.
+        """
+        with self._translated():
             self._pg.consume_input()
-        except Exception as error:
-            raise SourceUnavailable(f"{self._where}: {' '.join(str(error).split())}") from error
-        if self._warning is not None:
-            raise self._warning
+        self.raise_warning()
 
     def raise_warning(self) -> None:
         """Raise what the server warned of since the last call.
@@ -207,13 +232,9 @@ class Walsender:
             SourceUnavailable: The connection is gone.
         """
         update = status_update(max(received, flushed), flushed, flushed, time.time_ns() // 1000, reply=reply)
-        try:
+        with self._translated():
             self._pg.put_copy_data(update)
             self._flush()
-        except SeamError:
-            raise
-        except Exception as error:
-            raise SourceUnavailable(f"{self._where}: {' '.join(str(error).split())}") from error
 
     def _flush(self) -> None:
         deadline = time.monotonic() + WAL_SENDER_TIMEOUT_SECONDS / 2
@@ -223,15 +244,16 @@ class Walsender:
             if readable:
                 self._pg.consume_input()
             if time.monotonic() >= deadline:
-                raise SourceUnavailable(f"{self._where}: the server does not take our status updates")
+                raise SourceUnavailable(f"{self.where}: the server does not take our status updates")
 
     def end_of_stream(self) -> SeamError:
         """Why the server ended the COPY: an error of its own, or a shutdown."""
-        result = self._pg.get_result()
-        while result is not None and result.status in (*_OK, pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT):
+        with self._translated():
             result = self._pg.get_result()
+            while result is not None and result.status in (*_OK, pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT):
+                result = self._pg.get_result()
         if result is None or result.status == pq.ExecStatus.COPY_BOTH:
-            return SourceUnavailable(f"{self._where}: the server ended the stream (it is shutting down)")
+            return SourceUnavailable(f"{self.where}: the server ended the stream (it is shutting down)")
         return self._error_of(result)
 
     def stop(self, seconds: float = 5.0) -> None:
