@@ -150,6 +150,10 @@ class Acknowledger:
             self.tell_server(now)
         self._check_progress(now)
 
+    def blocked(self, now: float) -> None:
+        """Move on while the producer has no room: the same, since a record that waits is counted already."""
+        self.acknowledge(now)
+
     def _pause(self) -> float:
         idle = self.tracker.commit_lsn <= self.position.commit_lsn and not self.eager and not self.reply_now
         return IDLE_POSITION_SECONDS if idle else POSITION_SECONDS

@@ -216,12 +216,12 @@ class Task:
                 raise ProtocolError("a begin within a transaction", tag="B", length=len(frame.payload))
             self.state.begin(message.final_lsn, message.commit_micros, message.xid, lsn)
             window = self.acks.begin(message.final_lsn)
-            self._send(self.hooks.records_of(message, lsn, self.state), window)
+            self._send_of_transaction(self.hooks.records_of(message, lsn, self.state), window)
             self.hooks.failpoint("begin received")
         elif isinstance(message, Commit):
             if self.acks.window is None or message.commit_lsn != self.state.commit_lsn:
                 raise ProtocolError("a commit without its begin", tag="C", length=len(frame.payload))
-            self._send(self.hooks.records_of(message, lsn, self.state), self.acks.window)
+            self._send_of_transaction(self.hooks.records_of(message, lsn, self.state), self.acks.window)
             self.state.end(message.end_lsn)
             self.acks.commit(message.commit_lsn, message.end_lsn)
             self.meter.transactions += 1
@@ -234,7 +234,7 @@ class Task:
         elif isinstance(message, Truncate):
             if self.hooks.snapshot is not None and self.state.xid is not None:
                 self.hooks.snapshot.note_truncate(message.relations, self.state.xid)
-            self._send(self.hooks.records_of(message, lsn, self.state), self.acks.outside())
+            self._send_of_transaction(self.hooks.records_of(message, lsn, self.state), self.acks.outside())
         elif isinstance(message, Message):
             self._message(message, lsn)
 
@@ -245,7 +245,7 @@ class Task:
             return
         records = self.hooks.records_of(message, lsn, self.state)
         if records:
-            self._send(records, self.acks.outside(None if message.transactional else message.lsn))
+            self._send_of_transaction(records, self.acks.outside(None if message.transactional else message.lsn))
 
     def _chunk(self, snapshot: Snapshotter, mark: str) -> None:
         """Emit the chunk whose mark has arrived; it is done once its rows are durable."""
@@ -283,11 +283,19 @@ class Task:
         before = self.acks.ordinal - len(records)
         return records[max(0, self.acks.skip - before) :] if self.acks.skip < self.acks.ordinal else ()
 
-    def _send(self, records: Sequence[Record], window: Window) -> None:
+    def _send_of_transaction(self, records: Sequence[Record], window: Window) -> None:
+        """Hand over what a message of the running transaction became, unless Kafka holds it already.
+
+        Only such records count as its ordinals: they are the same whenever it is sent. A heartbeat in its middle, or a
+        dead letter for one of its records, is not: counted, it would have a later record skipped after a restart.
+        """
         if self.acks.in_transaction:
             self.acks.ordinal += len(records)
             if self.acks.skip:
                 records = self._unskipped(records)
+        self._send(records, window)
+
+    def _send(self, records: Sequence[Record], window: Window) -> None:
         for record in records:
             window.outstanding += 1
             self._send_slowly(record, window, None)
@@ -315,7 +323,7 @@ class Task:
             ):  # fmt: skip
                 self.meter.blocked += 1
                 self.producer.poll(0.05)
-                self.acks.acknowledge(time.monotonic())
+                self.acks.blocked(time.monotonic())
         except RecordError as error:
             window.outstanding -= 1
             self._send(self._dead_letter(error, payload or value or b""), window)

@@ -82,6 +82,8 @@ class TransactionalAcknowledger:
         self._committed = 0.0
         self._told = LSN(0)
         self._told_time = 0.0
+        self._delivered = 0
+        self._progress_time = 0.0
 
     # -- what was received -------------------------------------------------------------------------------------------
 
@@ -152,6 +154,9 @@ class TransactionalAcknowledger:
             full = self.window.outstanding >= COMMIT_RECORDS or now - self._opened >= COMMIT_SECONDS
             if full or (idle and not self.in_transaction):
                 self._commit_kafka()
+                if self.in_transaction:
+                    # The rest of a source transaction that was split goes into the next one.
+                    self._ensure_open()
         elif self._end_lsn > self.acknowledged and not self.in_transaction:
             pause = 0.1 if self.eager or self.reply_now else IDLE_COMMIT_SECONDS
             if now - self._committed >= pause:
@@ -159,6 +164,23 @@ class TransactionalAcknowledger:
                 self._commit_kafka()
         if self.acknowledged > self._told or self.reply_now or now - self._told_time >= STATUS_SECONDS:
             self.tell_server(now)
+
+    def blocked(self, now: float) -> None:
+        """Answer the server while the producer has no room.
+
+        Nothing is committed here: the record that waits for room counts as an ordinal of its transaction already, and a
+        position that holds it would have it skipped after a restart.
+
+        Raises:
+            BrokerUnavailable: Kafka has taken nothing for longer than a transaction may take.
+        """
+        self.raise_failures()
+        if self.reply_now or now - self._told_time >= STATUS_SECONDS:
+            self.tell_server(now)
+        if self.tracker.delivered != self._delivered:
+            self._delivered, self._progress_time = self.tracker.delivered, now
+        elif now - self._progress_time > DEADLINE_SECONDS and now - self._opened > DEADLINE_SECONDS:
+            raise BrokerUnavailable(f"{self.producer.where}: nothing was acknowledged for {DEADLINE_SECONDS:.0f} s")
 
     def _commit_kafka(self) -> None:
         window = self.window
@@ -177,7 +199,7 @@ class TransactionalAcknowledger:
             POSITIONS_TOPIC, record.encode(), self.connector, on_delivery=window.delivered, partition=PARTITION
         ):
             self.producer.poll(0.05)
-            self.raise_failures()
+            self.blocked(time.monotonic())
         try:
             self.producer.client.commit_transaction(DEADLINE_SECONDS)
         except confluent_kafka.KafkaException as error:
@@ -186,7 +208,7 @@ class TransactionalAcknowledger:
         self.window = None
         self.position = record
         self.acknowledged = record.end_lsn
-        self._committed = time.monotonic()
+        self._committed = self.meter.healthy = time.monotonic()
 
     def _floor(self) -> int:
         """Never record less of the running transaction than was recorded before a restart."""
@@ -208,11 +230,12 @@ class TransactionalAcknowledger:
         self.failpoint("status sent")
 
     def raise_failures(self) -> None:
-        """Raise the first delivery that failed.
+        """Raise what forbids to go on: the server's warning that it leaves rows out, or the first failed delivery.
 
         Raises:
-            SeamError: As `cdc.kafka.faults` translates it.
+            SeamError: As the two `faults` modules translate it.
         """
+        self.walsender.raise_warning()
         self.producer.raise_fatal()
         if self.tracker.failures:
             raise delivery_error(*self.tracker.failures[0], where=self.producer.where)
