@@ -125,8 +125,9 @@ class Task:
                 self.hooks.failpoint("drained")
             elif now - heard > SILENCE_SECONDS:
                 raise SourceUnavailable(f"{self.walsender.where}: the server said nothing for {now - heard:.0f} s")
-            elif now - asked > (ASK_SECONDS if goal is not None else SILENCE_SECONDS / 4):
-                # The answer is a keepalive: it shows that the server lives, and moves an idle slot to the goal.
+            elif now - asked > (ASK_SECONDS if goal is not None or acks.progress is not None else SILENCE_SECONDS / 4):
+                # The answer is a keepalive: it shows that the server lives, and moves an idle slot, and those who wait for
+                # a write that touched no captured table.
                 acks.tell_server(now, reply=True)
                 asked = now
             if now - watched > self.hooks.watch_seconds:
@@ -315,7 +316,9 @@ class Task:
         topic, key, value, headers = record
         try:
             if isinstance(refused, confluent_kafka.KafkaException):
-                table = None if payload is None else self.relations.by_oid[int.from_bytes(payload[1:5], "big")].qualified
+                table = (
+                    None if payload is None else self.relations.by_oid[int.from_bytes(payload[1:5], "big")].qualified
+                )
                 raise self.producer.refusal(refused, topic, value, key, table=table) from refused
             while not self.producer.send(
                 topic, value, key, on_delivery=window.delivered, headers=headers,

@@ -23,6 +23,7 @@ from cdc.kafka.positions import PARTITION, POSITIONS_TOPIC, PositionRecord
 from cdc.kafka.producer import Producer
 from cdc.lsn import LSN
 from cdc.postgres.walsender import Walsender
+from cdc.progress import Progress
 from cdc.telemetry import Meter
 
 COMMIT_SECONDS: Final = 0.15
@@ -43,6 +44,7 @@ class TransactionalAcknowledger:
         position: The last committed record.
         meter: Counts.
         failpoint: Called with the name of each step; tests kill the process there.
+        progress: Tells readers how far the log is in Kafka, by a producer without transactions.
 
     Attributes:
         window: The records of the open Kafka transaction; None when none is open.
@@ -56,7 +58,7 @@ class TransactionalAcknowledger:
 
     def __init__(
         self, walsender: Walsender, producer: Producer, connector: str, position: PositionRecord, *,
-        meter: Meter, failpoint: Callable[[str], None],
+        meter: Meter, failpoint: Callable[[str], None], progress: Progress | None = None,
     ) -> None:  # fmt: skip
         self.walsender = walsender
         self.producer = producer
@@ -64,6 +66,7 @@ class TransactionalAcknowledger:
         self.position = position
         self.meter = meter
         self.failpoint = failpoint
+        self.progress = progress
         self.window: Window | None = None
         self.in_transaction = False
         self.skip = 0
@@ -73,6 +76,7 @@ class TransactionalAcknowledger:
         self.acknowledged = position.end_lsn
         # Only its list of failures is used: the Kafka transaction is the one window.
         self.tracker = AckTracker(position.end_lsn)
+        self.tracker.on_delivered = None if progress is None else progress.delivered
         self._restored = position
         self._running = LSN(0)
         self._commit_lsn = position.commit_lsn
@@ -105,6 +109,8 @@ class TransactionalAcknowledger:
         """The transaction ended."""
         self.in_transaction = False
         self.skip = 0
+        if self.progress is not None:
+            self.progress.writer.committed(end_lsn)
         if commit_lsn >= self._commit_lsn:
             self._commit_lsn, self._ordinal_done = commit_lsn, 0
         self._end_lsn = max(self._end_lsn, end_lsn)
@@ -162,6 +168,8 @@ class TransactionalAcknowledger:
             if now - self._committed >= pause:
                 self._ensure_open()
                 self._commit_kafka()
+        else:
+            self.meter.healthy = now
         if self.acknowledged > self._told or self.reply_now or now - self._told_time >= STATUS_SECONDS:
             self.tell_server(now)
 
@@ -209,6 +217,8 @@ class TransactionalAcknowledger:
         self.position = record
         self.acknowledged = record.end_lsn
         self._committed = self.meter.healthy = time.monotonic()
+        if self.progress is not None:
+            self.progress.tell(self.acknowledged, self._committed, idle=True)
 
     def _floor(self) -> int:
         """Never record less of the running transaction than was recorded before a restart."""
