@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -188,7 +189,8 @@ class Pipeline:
             layout, config.render, catalogue_view(catalog, strict=config.strict),
             make_render=_with_topic(session, emitter.make_render), on_finding=self.on_finding,
         )  # fmt: skip
-        state = SourceState(config.source_options, session.identity.system_id, session.identity.timeline)
+        identity = session.identity
+        state = SourceState(config.source_options, identity.system_id, identity.timeline, time.time_ns() // 1000)
         failpoint = failpoint_from_environment()
         progress = session.progress(record.end_lsn if config.exactly_once else confirmed)
         acks: Acknowledger | TransactionalAcknowledger
