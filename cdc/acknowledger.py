@@ -83,7 +83,7 @@ class Acknowledger:
 
     # -- what was received -------------------------------------------------------------------------------------------
 
-    def begin(self, _commit_lsn: LSN) -> Window:
+    def begin(self, _commit_lsn: LSN | None = None) -> Window:
         """A transaction starts; returns the window of its records."""
         self.in_transaction = True
         if self.window is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from cdc.errors import RecordError, SeamError
+from cdc.errors import DecodeError, RecordError, SeamError
 from cdc.relations import Relations
 from cdc.render import Record
 from cdc.report import Finding, Severity
@@ -32,7 +32,9 @@ class DeadLetters:
         self.relations = relations
         self.on_finding = on_finding
         self.topic: str | None = config.options["errors.deadletterqueue.topic.name"]
-        self.active = config.options["errors.tolerance"] == "all" and self.topic is not None
+        self.mode: str = config.options["event.processing.failure.handling.mode"]
+        self.tolerant: bool = config.options["errors.tolerance"] == "all"
+        self.active = (self.tolerant or self.mode != "fail") and self.topic is not None
         self.count = 0
 
     def handle(self, error: SeamError, payload: bytes, state: SourceState) -> Sequence[Record]:
@@ -43,6 +45,8 @@ class DeadLetters:
         """
         if not isinstance(error, RecordError) or self.topic is None or error.topic == self.topic:
             raise error
+        if not self.tolerant and not isinstance(error, DecodeError):
+            raise error  # event.processing.failure.handling.mode speaks of events that cannot be made
         self.count += 1
         table = error.table
         if table is None and payload[:1] in (b"I", b"U", b"D"):

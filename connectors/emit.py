@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cdc.converters.json import JsonConverter
 from cdc.layout import Layout, LayoutOptions
 from cdc.model.record import SourceRecord
-from cdc.render import ComposedRender, Record, Render
+from cdc.render import ComposedRender, Outgrown, Record, Render
 from connectors.postgres import PipelineConfig
 
 
@@ -25,16 +25,16 @@ class Emitter:
         render = config.render
         self.key = JsonConverter(
             schemas_enable=render.key_schemas, decimal_numeric=render.key_decimal_numeric,
-            replace_null_with_default=render.null_as_default,
+            replace_null_with_default=render.key_null_as_default,
         )  # fmt: skip
         self.value = JsonConverter(
             schemas_enable=render.value_schemas, decimal_numeric=render.value_decimal_numeric,
             replace_null_with_default=render.null_as_default,
         )  # fmt: skip
 
-    def make_render(self, layout: Layout) -> Render:
+    def make_render(self, layout: Layout, outgrown: Outgrown) -> Render:
         """The renderer of a relation."""
-        return ComposedRender(layout, self.config.render).render
+        return ComposedRender(layout, self.config.render, outgrown).render
 
     def emit(self, record: SourceRecord) -> Sequence[Record]:
         """Convert one record."""

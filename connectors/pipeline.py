@@ -18,10 +18,11 @@ from cdc.kafka.positions import PositionRecord
 from cdc.kafka.status import STATUS_TOPIC
 from cdc.layout import Layout
 from cdc.lsn import LSN
+from cdc.postgres.catalog import Catalog
 from cdc.postgres.publication import RecordedPublication
 from cdc.postgres.snapshot import SnapshotReader
-from cdc.relations import CatalogueView, Relations
-from cdc.render import Render
+from cdc.relations import CatalogueView, MakeRender, Relations
+from cdc.render import Outgrown, Render
 from cdc.report import Finding
 from cdc.snapshotter import Snapshotter
 from cdc.source import SourceState
@@ -182,7 +183,7 @@ class Pipeline:
             layout = replace(layout, modes=replace(layout.modes, verify_encoding=True))
         emitter = Emitter(config, layout)
         relations = Relations(
-            layout, config.render, CatalogueView(catalog.table_facts, catalog.types),
+            layout, config.render, catalogue_view(catalog, strict=config.strict),
             make_render=_with_topic(session, emitter.make_render), on_finding=self.on_finding,
         )  # fmt: skip
         state = SourceState(config.source_options, session.identity.system_id, session.identity.timeline)
@@ -216,12 +217,19 @@ class Pipeline:
         return Task(session.walsender, session.producer, relations, state, acks, hooks, self.meter)
 
 
-def _with_topic(session: Session, make_render: Callable[[Layout], Render]) -> Callable[[Layout], Render]:
+def catalogue_view(catalog: Catalog, *, strict: bool) -> CatalogueView:
+    """What the relations see of the catalogue; Debezium looks a table up by the name that it had."""
+    if strict:
+        return CatalogueView(lambda relation: catalog.named_table_facts(relation.schema, relation.name), catalog.types)
+    return CatalogueView(lambda relation: catalog.table_facts(relation.oid), catalog.types)
+
+
+def _with_topic(session: Session, make_render: MakeRender) -> MakeRender:
     """A table that appears while the stream runs gets its topic before its first record."""
 
-    def make(layout: Layout) -> Render:
+    def make(layout: Layout, outgrown: Outgrown) -> Render:
         if session.topics is not None:
             session.topics.ensure([layout.topic])
-        return make_render(layout)
+        return make_render(layout, outgrown)
 
     return make

@@ -114,7 +114,7 @@ def _by_place(records: Iterable[Canonical]) -> dict[str, list[Canonical]]:
     for record in records:
         found.setdefault(f"{record.topic}-{record.partition}", []).append(record)
     for place, held in found.items():
-        if place.startswith("__debezium-heartbeat."):
+        if all((record.key or "").startswith('{"serverName":') for record in held):
             found[place] = sorted(set(held), key=repr)  # how many there are is a matter of time
     return found
 
