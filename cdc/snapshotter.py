@@ -18,6 +18,7 @@ from cdc.errors import OperatorError, SeamError, SourceUnavailable
 from cdc.model.relation import Relation
 from cdc.postgres.snapshot import Extent, Moment, SnapshotReader
 from cdc.postgres.snapshot_tables import SnapshotTable
+from cdc.render import Record
 from cdc.render_copy import CopyRender, Reading
 from cdc.report import Finding, Severity
 from cdc.snapshot_state import CHUNK_ROWS, TableState, texts_of
@@ -32,9 +33,6 @@ ROW_BYTES: Final = 250
 RETAKE_SECONDS: Final = 300.0
 WRITERS_NOTE_SECONDS: Final = 10.0
 WAIT_SECONDS: Final = 0.2
-
-Row = tuple[bytes | None, bytes]
-"""Key and value, rendered."""
 
 
 class _TooLarge(Exception):
@@ -61,7 +59,7 @@ class _Chunk:
     extent: Extent
     generation: int
     identities: list[Key] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Record] = field(default_factory=list)
     last_key: tuple[str, ...] | None = None
     bytes: int = CHUNK_BYTES
 
@@ -76,13 +74,11 @@ class Arrived:
     """A chunk whose mark arrived.
 
     Attributes:
-        topic: Where its rows go.
-        rows: Those that are still the newest of their keys.
+        rows: Those that are still the newest of their keys; headers of None stand for the usual ones.
         done: To be called once they are durable, or are sure to become so together with what records them.
     """
 
-    topic: str
-    rows: list[Row]
+    rows: list[Record]
     done: Callable[[], None]
 
 
@@ -92,12 +88,12 @@ class Snapshotter:
     Args:
         tables: The tables, in the order in which they are read; each has a key.
         renders: Published `schema.table` -> how its rows are rendered.
-        topics: Published `schema.table` -> topic.
         recorded: Table -> what `TableState.as_json` recorded.
         make_reader: Opens a connection.
         threads: How many readers.
         on_finding: Told what is worth saying.
         pause: Called with the rows of each chunk before it goes out, to keep a rate.
+        failpoint: Called with the name of each step; tests kill the process there.
         memory: Of changes; its own when left out.
     """
 
@@ -105,20 +101,20 @@ class Snapshotter:
         self,
         tables: Sequence[SnapshotTable],
         renders: Mapping[str, CopyRender],
-        topics: Mapping[str, str],
         recorded: Mapping[str, Any],
         make_reader: Callable[[], SnapshotReader],
         *,
         threads: int = 1,
         on_finding: Callable[[Finding], None] = lambda _finding: None,
         pause: Callable[[int], None] = lambda _rows: None,
+        failpoint: Callable[[str], None] = lambda _name: None,
         memory: ChangeMemory | None = None,
     ) -> None:
         self.renders = renders
-        self.topics = topics
         self.make_reader = make_reader
         self.on_finding = on_finding
         self.pause = pause
+        self.failpoint = failpoint
         self.memory = memory or ChangeMemory()
         self.states = {table.name: TableState.resumed(table, recorded.get(table.name, {})) for table in tables}
         self.error: SeamError | None = None
@@ -230,7 +226,7 @@ class Snapshotter:
         elif newer.keys:
             rows = [row for key, row in zip(chunk.identities, rows, strict=True) if key not in newer.keys]
         count, chunk.identities, chunk.rows = len(chunk.rows), [], []
-        return Arrived(self.topics[chunk.published], rows, lambda: self._done(chunk, count))
+        return Arrived(rows, lambda: self._done(chunk, count))
 
     def _done(self, chunk: _Chunk, rows: int) -> None:
         with self._lock:
@@ -319,6 +315,7 @@ class Snapshotter:
             seconds, full = time.monotonic() - started, len(chunk.rows) > CHUNK_ROWS or chunk.bytes > CHUNK_BYTES / 2
             half = len(chunk.rows) > CHUNK_ROWS / 2 or chunk.bytes > CHUNK_BYTES / 4
             state.adapt(small=seconds < CHUNK_SECONDS / 2 and not half, large=seconds > CHUNK_SECONDS * 2 or full)
+        self.failpoint("chunk read")
         self.pause(len(chunk.rows))
         reader.mark(chunk.id)
 
@@ -381,14 +378,13 @@ class Snapshotter:
         size = 0
         limit = CHUNK_BYTES if self._may_split(chunk.extent, table) else HELD_BYTES * 100
         identities, rows = chunk.identities, chunk.rows
-        fields: list[bytes | None] = []
         lines = reader.rows(table, chunk.extent)
         try:
             for line in lines:
-                fields, key, value = row_of(line, tail)
+                fields, record = row_of(line, tail)
                 identities.append(identify(fields))
-                rows.append((key, value))
-                size += len(value) + ROW_BYTES
+                rows.append(record)
+                size += len(record[2] or b"") + ROW_BYTES
                 if size > limit and len(rows) > 1:
                     raise _TooLarge
         finally:

@@ -148,10 +148,16 @@ class SnapshotReader:
             raise SourceUnavailable(f"{table.name} was dropped while its rows were being read")
         values = [(result.get_value(0, column) or b"").decode() for column in range(result.nfields)]
         if (values[5], values[6]) != table.physical:
-            raise SourceUnavailable(f"{table.name} was renamed to {values[5]}.{values[6]} while its rows were being read")
+            raise SourceUnavailable(
+                f"{table.name} was renamed to {values[5]}.{values[6]} while its rows were being read"
+            )
         if table.shape and values[7] != table.shape:
-            raise SourceUnavailable(f"{table.name} was altered while its rows were being read; reading on in its new form")
-        return Moment(Snapshot.parse(values[0]), LSN.parse(values[1]), int(values[2]), int(values[3]), int(values[4] or 0))
+            raise SourceUnavailable(
+                f"{table.name} was altered while its rows were being read; reading on in its new form"
+            )
+        return Moment(
+            Snapshot.parse(values[0]), LSN.parse(values[1]), int(values[2]), int(values[3]), int(values[4] or 0)
+        )
 
     def end(self, table: SnapshotTable, moment: Moment) -> bool:
         """Close a chunk's transaction after its rows were read.
