@@ -28,6 +28,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "slots": ("connectors.pipeline_commands", "slots"),
     "publications": ("connectors.pipeline_commands", "publications"),
     "connectors": ("connectors.commands", "app"),
+    "log": ("connectors.log_commands", "app"),
 }
 
 

@@ -101,7 +101,7 @@ class Task:
         self.meter = meter
         self.snapshot = hooks.snapshot
         if self.snapshot is not None:
-            acks.progress = self.snapshot.as_json
+            acks.snapshot_state = self.snapshot.as_json
         self._ended = False
 
     # -- the loop ----------------------------------------------------------------------------------------------------
@@ -132,8 +132,9 @@ class Task:
                 self.hooks.failpoint("drained")
             elif now - heard > SILENCE_SECONDS:
                 raise SourceUnavailable(f"{self.walsender.where}: the server said nothing for {now - heard:.0f} s")
-            elif now - asked > (ASK_SECONDS if goal is not None else SILENCE_SECONDS / 4):
-                # The answer is a keepalive: it shows that the server lives, and moves an idle slot to the goal.
+            elif now - asked > (ASK_SECONDS if goal is not None or acks.progress is not None else SILENCE_SECONDS / 4):
+                # The answer is a keepalive: it shows that the server lives, and moves an idle slot, and those who wait for
+                # a write that touched no captured table.
                 acks.tell_server(now, reply=True)
                 asked = now
             if now - watched > self.hooks.watch_seconds:
@@ -213,7 +214,7 @@ class Task:
                 try:
                     produce(topic, value, key, on_delivery=delivered, headers=headers)  # type: ignore[arg-type] # lists are invariant
                 except (BufferError, confluent_kafka.KafkaException) as error:
-                    self._send_slowly((topic, key, value, headers), window, error)
+                    self._send_slowly((topic, key, value, headers), window, error, payload)
             records_sent += len(records)
         self.meter.records += records_sent
         self.meter.messages += count
@@ -317,22 +318,34 @@ class Task:
             self._send_slowly(record, window, None)
         self.meter.records += len(records)
 
-    def _send_slowly(self, record: Record, window: Window, refused: Exception | None) -> None:
-        """Hand a record over, waiting for room in the queue while the server still gets its answers."""
+    def _send_slowly(
+        self, record: Record, window: Window, refused: Exception | None, payload: bytes | None = None
+    ) -> None:
+        """Hand a record over, waiting for room in the queue while the server still gets its answers.
+
+        Args:
+            record: The record.
+            window: Its window, where it is counted already.
+            refused: What the producer's first refusal was.
+            payload: The row's message, where the record comes from one.
+        """
         topic, key, value, headers = record
         try:
             if isinstance(refused, confluent_kafka.KafkaException):
-                raise self.producer.refusal(refused, topic, value, key, table=None) from refused
+                table = (
+                    None if payload is None else self.relations.by_oid[int.from_bytes(payload[1:5], "big")].qualified
+                )
+                raise self.producer.refusal(refused, topic, value, key, table=table) from refused
             while not self.producer.send(
                 topic, value, key, on_delivery=window.delivered, headers=headers,
                 partition=self.hooks.partitions.get(topic),
             ):  # fmt: skip
                 self.meter.blocked += 1
                 self.producer.poll(0.05)
-                self.acks.breathe(time.monotonic())
+                self.acks.blocked(time.monotonic())
         except RecordError as error:
             window.outstanding -= 1
-            self._send(self._dead_letter(error, value or b""), window)
+            self._send(self._dead_letter(error, payload or value or b""), window)
 
     def _dead_letter(self, error: SeamError, payload: bytes) -> Sequence[Record]:
         if self.hooks.dead_letter is None:

@@ -50,7 +50,8 @@ def check(
     found += [*_aliases(desired.config, "predicates"), *_predicates(desired.config), *_sink_topics(desired.config)]
     found += [*_secrets(desired.config), *_dangerous(desired.config)]
     if chain is not None:
-        found += chain(desired.config)
+        subjects = {finding.subject for finding in found}
+        found += [finding for finding in chain(desired.config) if finding.subject not in subjects]
     return found
 
 

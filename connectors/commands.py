@@ -17,6 +17,7 @@ from connectors import export as exporting
 from connectors import offsets as offset_work
 from connectors import show
 from connectors.apply import Applier, ApplyFailed, ApplyInterrupted, Outcome
+from connectors.chain_check import check_chain
 from connectors.cluster import examine, examine_all, observe
 from connectors.connect_api import ConnectApi
 from connectors.connect_settings import ConnectSettings, connect_settings
@@ -31,7 +32,7 @@ from connectors.templates import PRESETS
 from connectors.templates import kinds as template_kinds
 from connectors.templates import template as make_template
 
-app = typer.Typer(name="connectors", help=__doc__, no_args_is_help=True)
+app = typer.Typer(name="connectors", help=__doc__, no_args_is_help=True, add_completion=False)
 offsets_app = typer.Typer(name="offsets", help="Offsets of a connector; it is stopped meanwhile.", no_args_is_help=True)
 app.add_typer(offsets_app)
 
@@ -109,6 +110,7 @@ class _Planned:
             owner=owner or self.settings.owner,
             prune=prune,
             all_desired=list(self.everything.connectors),
+            chain=check_chain,
         )
 
 
@@ -196,7 +198,7 @@ def validate(
     with ExitStack() as stack:
         planned = _Planned(file, connect_url, only=only, settings=settings, stack=stack)
         examinations = examine_all(planned.api, planned.desired.connectors.values())
-        content = make_plan(planned.desired.connectors, {}, examinations)
+        content = make_plan(planned.desired.connectors, {}, examinations, chain=check_chain)
         redaction = planned.api.redaction
         if output is Output.json:
             keep = ("connector", "problems", "findings", "notes", "file")

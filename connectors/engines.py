@@ -30,5 +30,13 @@ def connect_only(desired: Desired) -> list[str]:
 
 
 def native_only(desired: Desired) -> list[str]:
-    """`seam.` options of a file that change what the native engine writes and that Connect knows nothing of."""
-    return [key for key, value in desired.own.items() if key == "seam.compat" and value.strip().lower() != "strict"]
+    """Keys of a file that Connect knows nothing of: our own options that change what is written, and transforms of ours."""
+    options = [key for key, value in desired.own.items() if key == "seam.compat" and value.strip().lower() != "strict"]
+    transforms = [
+        key
+        for key, value in desired.config.items()
+        if key.startswith(("transforms.", "predicates."))
+        and key.endswith(".type")
+        and value.strip().startswith("seam.")
+    ]
+    return options + transforms

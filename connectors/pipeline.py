@@ -13,13 +13,14 @@ from dataclasses import replace
 
 from cdc.acknowledger import Acknowledger
 from cdc.errors import OperatorError
-from cdc.events import Events
+from cdc.events import TOKEN_PREFIX, Events
 from cdc.kafka.positions import PositionRecord
 from cdc.kafka.status import STATUS_TOPIC
 from cdc.layout import Layout
 from cdc.lsn import LSN
 from cdc.postgres.publication import RecordedPublication
 from cdc.postgres.snapshot import SnapshotReader
+from cdc.progress import Progress
 from cdc.relations import MakeRender, Relations
 from cdc.render import Outgrown, Render
 from cdc.report import Finding
@@ -28,6 +29,7 @@ from cdc.source import SourceState
 from cdc.task import Hooks, Task
 from cdc.telemetry import Meter
 from cdc.transactional import TransactionalAcknowledger
+from cdc.wire.pgoutput import Message
 from connectors.deadletter import DeadLetters
 from connectors.emit import Emitter, catalogue_view, layout_options
 from connectors.first_start import FirstStart, Publications, renders_of, tell_keyless
@@ -184,20 +186,27 @@ class Pipeline:
         )  # fmt: skip
         state = SourceState(config.source_options, session.identity.system_id, session.identity.timeline)
         failpoint = failpoint_from_environment()
+        progress = session.progress(record.end_lsn if config.exactly_once else confirmed)
         acks: Acknowledger | TransactionalAcknowledger
         if config.exactly_once:
             acks = TransactionalAcknowledger(
-                session.walsender, session.producer, config.name, record, meter=self.meter, failpoint=failpoint
+                session.walsender,
+                session.producer,
+                config.name,
+                record,
+                meter=self.meter,
+                failpoint=failpoint,
+                progress=progress,
             )
         else:
             acks = Acknowledger(
                 session.walsender, session.producer, config.name, record, confirmed, meter=self.meter,
-                failpoint=failpoint, stall_seconds=config.options["seam.retry.timeout.ms"] / 1000,
+                failpoint=failpoint, stall_seconds=config.options["seam.retry.timeout.ms"] / 1000, progress=progress,
             )  # fmt: skip
         dead_letters = DeadLetters(config, relations, self.on_finding)
         events = Events(
             config.render, relations.layouts, emitter.emit, binary_mode=config.options["binary.handling.mode"],
-            publishes=config.publishes_message,
+            publishes=config.publishes_message, on_message=_token_reader(progress),
         )  # fmt: skip
         watch = Watch(session, publications, RecordedPublication(record.tables, **record.publication_form), events)
         hooks = Hooks(
@@ -211,6 +220,17 @@ class Pipeline:
             extended_headers=config.render.extended_headers,
         )
         return Task(session.walsender, session.producer, relations, state, acks, hooks, self.meter)
+
+
+def _token_reader(progress: Progress | None) -> Callable[[Message], None]:
+    """Hands the tokens of writers on to those who wait for them."""
+
+    def read(message: Message) -> None:
+        if progress is not None and message.prefix == TOKEN_PREFIX:
+            identity = message.content.decode("utf-8", "replace")
+            progress.writer.token(identity, None if message.transactional else message.lsn)
+
+    return read
 
 
 def _with_topic(session: Session, make_render: MakeRender) -> MakeRender:

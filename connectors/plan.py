@@ -217,7 +217,7 @@ def _engine_notes(desired: Desired) -> tuple[str, ...]:
     if keys := connect_only(desired):
         notes.append(f"only Kafka Connect can run it, not the native engine: {', '.join(keys)}")
     if keys := native_only(desired):
-        notes.append(f"Kafka Connect does not know {', '.join(keys)}: it writes Debezium's events as they are")
+        notes.append(f"only the native engine knows {', '.join(keys)}; Kafka Connect carries the file out without")
     return tuple(notes)
 
 

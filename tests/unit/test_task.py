@@ -40,7 +40,9 @@ class Loop:
             self.walsender, self.producer, "connector", PositionRecord(1, 1, "slot", "publication", LSN(0), 0, START),
             START, stall_seconds=60, meter=Meter(), failpoint=lambda _step: None,
         )  # fmt: skip
-        relations = SimpleNamespace(renderers={OID.to_bytes(4, "big"): self._render}, define=lambda _relation: None)
+        relations = SimpleNamespace(
+            renderers={OID.to_bytes(4, "big"): self._render}, define=lambda _relation: None, by_oid={}
+        )
         self.task = Task(
             self.walsender, self.producer, relations, SourceState(SourceOptions("p", "d")), self.acks,
             hooks or Hooks(), Meter(),
