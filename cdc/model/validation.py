@@ -63,8 +63,10 @@ def validate_value(schema: Schema, value: Any, location: str = "value", *, given
                 continue
             validate_value(field.schema, member, f'field: "{field.name}"')
     elif schema.type is Type.ARRAY:
+        items = None if given is None else given.value_schema
+        element = f"element of array {location}"
         for member in value:
-            validate_value(_present(schema.value_schema, f"element of array {location}"), member, f"element of array {location}")  # fmt: skip
+            validate_value(_present(schema.value_schema, element), member, element, given=items)
     elif schema.type is Type.MAP:
         keys = _present(schema.key_schema, f"key of map {location}")
         items = _present(schema.value_schema, f"value of map {location}")

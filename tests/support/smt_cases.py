@@ -15,9 +15,10 @@ from cdc.model.javaerrors import JavaError
 from cdc.model.javatypes import parse_float32
 from cdc.model.record import Header, SinkRecord, SourceRecord
 from cdc.transforms import Chain, Surroundings, compile_chain
+from cdc.values.javatext import shortest_float32
 
 _RECORD_QUOTED = re.compile(r"(SourceRecord\{|SinkRecord\{|Struct\{)")
-_FLOAT_TEXT = re.compile(r"-?[0-9]+\.[0-9]+(E-?[0-9]+)?")
+_FLOAT_TEXT = re.compile(r"-?[0-9]+\.[0-9]+([Ee][-+]?[0-9]+)?")
 _MULTILINE = "\n"
 _JVM_TEXTS = ("NullPointerException", "ClassCastException")
 
@@ -126,7 +127,7 @@ def _difference_at(pointer: str, wanted: Any, got: Any) -> str | None:
     """The first place where two documents differ, and what stands there."""
     if wanted == got and isinstance(wanted, bool) == isinstance(got, bool):
         return None
-    if isinstance(wanted, str) and isinstance(got, str) and _same_float(wanted, got):
+    if type(wanted) is type(got) and isinstance(wanted, (str, float)) and _same_float(str(wanted), str(got)):
         return None
     if isinstance(wanted, dict) and isinstance(got, dict) and wanted.keys() == got.keys():
         found = (_difference_at(f"{pointer}/{name}", member, got[name]) for name, member in wanted.items())
@@ -142,7 +143,8 @@ def _same_float(wanted: str, got: str) -> bool:
     """Whether two texts are one 32-bit float, of which JDK 17 prints more digits than it needs."""
     if not (_FLOAT_TEXT.fullmatch(wanted) and _FLOAT_TEXT.fullmatch(got)):
         return False
-    return parse_float32(wanted) == parse_float32(got)
+    single = parse_float32(wanted)
+    return single == parse_float32(got) and float(got) == float(shortest_float32(single))
 
 
 def _blank(document: Any, pointer: str) -> None:
