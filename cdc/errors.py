@@ -3,7 +3,7 @@
     SeamError                    code, hint; the cause is always chained
       ConfigError                every problem found, not the first                 exit 2
       RetriableError             SourceUnavailable, BrokerUnavailable, SlotInUse,
-                                 ConnectRebalancing                                 exit 3 when retries end
+                                 ConnectRebalancing, ConnectUnavailable             exit 3 when retries end
       OperatorError              SlotLost, SlotAhead, TimelineForked, SystemChanged,
                                  PublicationChanged, AuthFailed, PreflightFailed,
                                  Fenced, TopicMismatch                              exit 4
@@ -123,6 +123,12 @@ class ConnectRebalancing(RetriableError):
     """The Connect cluster is rebalancing."""
 
     code = "CONNECT_REBALANCING"
+
+
+class ConnectUnavailable(RetriableError):
+    """No Connect worker can be reached."""
+
+    code = "CONNECT_UNAVAILABLE"
 
 
 class OperatorError(SeamError):
@@ -251,10 +257,34 @@ class DecodeError(RecordError):
 
 
 class TransformError(RecordError):
-    """A transform refused a record."""
+    """A transform refused a record.
+
+    Args:
+        message: What is wrong, without the row's values.
+        topic: The record's topic before the chain, where known.
+        table: `schema.table`, where known.
+        position: The record's position as text, where known.
+        java_class: The full name of the exception that the Java class throws there, for dead-letter headers.
+        java_message: That exception's message, which may quote values.
+    """
 
     code = "TRANSFORM"
     stage = "TRANSFORMATION"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        topic: str | None = None,
+        table: str | None = None,
+        position: str | None = None,
+        hint: str | None = None,
+        java_class: str | None = None,
+        java_message: str | None = None,
+    ) -> None:
+        self.java_class = java_class
+        self.java_message = java_message
+        super().__init__(message, topic=topic, table=table, position=position, hint=hint)
 
 
 class ConvertError(RecordError):

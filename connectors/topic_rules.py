@@ -166,10 +166,16 @@ class Topics:
                         f"has {self.known[topic]} partitions, {rule.partitions} are declared; a change moves keys to other partitions",
                         f"set topic.creation.{rule.group}.partitions={self.known[topic]}, or give the table a new topic")
             )  # fmt: skip
-        drift = {name: value for name, value in rule.config.items() if _canonical(config.get(name)) != _canonical(value)}
+        drift = {
+            name: value for name, value in rule.config.items() if _canonical(config.get(name)) != _canonical(value)
+        }
         for name, value in drift.items():
             kept = name == "retention.ms" and value == FOREVER
-            why = f"keeps records for {config.get(name)} ms, for ever is declared" if kept else f"{name} is {config.get(name)}, {value} is declared"
+            why = (
+                f"keeps records for {config.get(name)} ms, for ever is declared"
+                if kept
+                else f"{name} is {config.get(name)}, {value} is declared"
+            )
             findings.append(
                 Finding("TOPIC_POLICY", Severity.BLOCKS, topic, why,
                         f"kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config {name}={value}")

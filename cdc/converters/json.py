@@ -9,8 +9,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
+from cdc.model.javaerrors import DataError, JavaError
+from cdc.model.javatypes import Float, class_name, wrap_integer
 from cdc.model.schema import DATE, DECIMAL, TIME, TIMESTAMP, JavaDate, Schema, Struct, Type
 from cdc.values.javatext import double_text, float_text
 from cdc.values.jsontext import quote_text
@@ -18,10 +21,6 @@ from cdc.values.jsontext import quote_text
 MILLIS_PER_DAY: Final = 86_400_000
 
 Write = Callable[[Any], str]
-
-
-class DataError(ValueError):
-    """A value does not fit its schema: Connect's DataException, with its text."""
 
 
 def decimal_bytes(value: Decimal) -> bytes:
@@ -94,11 +93,11 @@ class JsonConverter:
         if schema.type is Type.STRUCT:
             fields = ",".join([self._schema_text(member.schema, member.name) for member in schema.fields])
             members.append(f'"fields":[{fields}]')
-        elif schema.type is Type.ARRAY and schema.value_schema is not None:
-            members.append(f'"items":{self._schema_text(schema.value_schema, None)}')
-        elif schema.type is Type.MAP and schema.key_schema is not None and schema.value_schema is not None:
-            members.append(f'"keys":{self._schema_text(schema.key_schema, None)}')
-            members.append(f'"values":{self._schema_text(schema.value_schema, None)}')
+        elif schema.type is Type.ARRAY:
+            members.append(f'"items":{self._member_text(schema.value_schema)}')
+        elif schema.type is Type.MAP:
+            members.append(f'"keys":{self._member_text(schema.key_schema)}')
+            members.append(f'"values":{self._member_text(schema.value_schema)}')
         members.append(f'"optional":{"true" if schema.optional else "false"}')
         if schema.name is not None:
             members.append(f'"name":{quote_text(schema.name)}')
@@ -114,6 +113,12 @@ class JsonConverter:
         if field is not None:
             members.append(f'"field":{quote_text(field)}')
         return "{" + ",".join(members) + "}"
+
+    def _member_text(self, schema: Schema | None) -> str:
+        return "null" if schema is None else self._schema_text(schema, None)
+
+    def _member_writer(self, schema: Schema | None) -> Write:
+        return _schemaless if schema is None else self.writer(schema)
 
     def writer(self, schema: Schema) -> Write:
         """The function that writes values of a schema, composed at the first call."""
@@ -146,9 +151,7 @@ class JsonConverter:
             case Type.STRUCT:
                 return self._struct(schema)
             case Type.ARRAY:
-                assert schema.value_schema is not None
-                item = self.writer(schema.value_schema)
-                return lambda value: "[" + ",".join([item(member) for member in value]) + "]"
+                return self._array(schema)
             case Type.MAP:
                 return self._map(schema)
             case _:
@@ -157,18 +160,17 @@ class JsonConverter:
     def _logical(self, schema: Schema) -> Write | None:
         if schema.name == DECIMAL:
             return self._decimal(schema)
-        if schema.name == DATE:
-            return _date
-        if schema.name == TIME:
-            return _time
-        return _timestamp if schema.name == TIMESTAMP else None
+        write = _DATES.get(schema.name or "")
+        return None if write is None else partial(write, schema)
 
     def _decimal(self, schema: Schema) -> Write:
         scale = int(schema.parameters.get("scale", "0"))
 
         def write(value: Any) -> str:
             if not isinstance(value, Decimal):
-                raise DataError(f"Invalid type for Decimal, expected BigDecimal but was {type(value).__name__}")
+                raise DataError(
+                    f"Invalid type for Decimal, expected BigDecimal but was class {class_name(value, schema)}"
+                )
             exponent = value.as_tuple().exponent
             if not isinstance(exponent, int):
                 raise DataError(f"{value} is not a finite decimal")
@@ -186,7 +188,9 @@ class JsonConverter:
     def _struct(self, schema: Schema) -> Write:
         members = [(f"{quote_text(field.name)}:", self.writer(field.schema)) for field in schema.fields]
 
-        def write(value: Struct) -> str:
+        def write(value: Any) -> str:
+            if not isinstance(value, Struct):
+                raise _wrong_type(schema.type, value)
             if value.schema is not schema and value.schema != schema:
                 raise DataError("Mismatching schema.")
             return (
@@ -197,83 +201,118 @@ class JsonConverter:
 
         return write
 
-    def _map(self, schema: Schema) -> Write:
-        assert schema.key_schema is not None
-        assert schema.value_schema is not None
-        key, item = self.writer(schema.key_schema), self.writer(schema.value_schema)
-        if schema.key_schema.type is not Type.STRING:
-            return lambda value: "[" + ",".join([f"[{key(k)},{item(v)}]" for k, v in value.items()]) + "]"
+    def _array(self, schema: Schema) -> Write:
+        item = self._member_writer(schema.value_schema)
 
-        def write(value: dict[str | None, Any]) -> str:
-            return (
-                "{" + ",".join([f"{quote_text('null' if k is None else k)}:{item(v)}" for k, v in value.items()]) + "}"
-            )
+        def write(value: Any) -> str:
+            if not isinstance(value, (list, tuple)):
+                raise _wrong_type(Type.ARRAY, value)
+            return "[" + ",".join([item(member) for member in value]) + "]"
+
+        return write
+
+    def _map(self, schema: Schema) -> Write:
+        if schema.key_schema is None:
+            return _without_key_schema
+        key, item = self.writer(schema.key_schema), self._member_writer(schema.value_schema)
+        texts = schema.key_schema.type is Type.STRING
+
+        def write(value: Any) -> str:
+            if not isinstance(value, dict):
+                raise _wrong_type(Type.MAP, value)
+            if texts:
+                members = [f"{quote_text('null' if k is None else k)}:{item(v)}" for k, v in value.items()]
+                return "{" + ",".join(members) + "}"
+            return "[" + ",".join([f"[{key(k)},{item(v)}]" for k, v in value.items()]) + "]"
 
         return write
 
 
+def _without_key_schema(_: Any) -> str:
+    raise JavaError(
+        'Cannot invoke "org.apache.kafka.connect.data.Schema.type()" because the return value of '
+        '"org.apache.kafka.connect.data.Schema.keySchema()" is null',
+        "NullPointerException",
+    )
+
+
+def _wrong_type(type: Type, value: Any) -> DataError:
+    return DataError(f"Invalid type for {type.name}: class {class_name(value)}")
+
+
 def _boolean(value: Any) -> str:
     if value is not True and value is not False:
-        raise DataError(f"Invalid type for BOOLEAN: {type(value).__name__}")
+        raise _wrong_type(Type.BOOLEAN, value)
     return "true" if value else "false"
 
 
-def _integer(value: Any) -> str:
-    if not isinstance(value, int) or isinstance(value, (bool, JavaDate)):
-        raise DataError(f"Invalid type for an integer: {type(value).__name__}")
-    return str(value)
+def _integer(type: Type) -> Write:
+    def write(value: Any) -> str:
+        if not isinstance(value, int) or isinstance(value, (bool, JavaDate)):
+            raise _wrong_type(type, value)
+        return str(value)
+
+    return write
 
 
 def _double(value: Any) -> str:
+    if not isinstance(value, float):
+        raise _wrong_type(Type.FLOAT64, value)
     text = double_text(value)
     return text if text[-1].isdigit() else f'"{text}"'
 
 
 def _float(value: Any) -> str:
+    if not isinstance(value, float):
+        raise _wrong_type(Type.FLOAT32, value)
     text = float_text(value)
     return text if text[-1].isdigit() else f'"{text}"'
 
 
 def _string(value: Any) -> str:
     if not isinstance(value, str):
-        raise DataError(f"Invalid type for STRING: {type(value).__name__}")
+        raise _wrong_type(Type.STRING, value)
     return quote_text(value)
 
 
 def _bytes(value: Any) -> str:
     if not isinstance(value, (bytes, bytearray, memoryview)):
-        raise DataError(f"Invalid type for BYTES: {type(value).__name__}")
+        raise DataError(f"Invalid type for bytes type: class {class_name(value)}")
     return f'"{base64.b64encode(value).decode()}"'
 
 
 _PRIMITIVE: Final[dict[Type, Write]] = {
-    Type.BOOLEAN: _boolean, Type.INT8: _integer, Type.INT16: _integer, Type.INT32: _integer, Type.INT64: _integer,
-    Type.FLOAT32: _float, Type.FLOAT64: _double, Type.STRING: _string, Type.BYTES: _bytes,
+    Type.BOOLEAN: _boolean, Type.INT8: _integer(Type.INT8), Type.INT16: _integer(Type.INT16),
+    Type.INT32: _integer(Type.INT32), Type.INT64: _integer(Type.INT64), Type.FLOAT32: _float,
+    Type.FLOAT64: _double, Type.STRING: _string, Type.BYTES: _bytes,
 }  # fmt: skip
 
 
-def _java_date(value: Any, kind: str) -> int:
+def _java_date(schema: Schema, value: Any, kind: str) -> int:
     if not isinstance(value, JavaDate):
-        raise DataError(f"Invalid type for {kind}, expected Date but was {type(value).__name__}")
+        raise DataError(f"Invalid type for {kind}, expected Date but was class {class_name(value, schema)}")
     return int(value)
 
 
-def _date(value: Any) -> str:
-    millis = _java_date(value, "Date")
+def _date(schema: Schema, value: Any) -> str:
+    millis = _java_date(schema, value, "Date")
     if millis % MILLIS_PER_DAY:
         raise DataError("Kafka Connect Date type should not have any time fields set to non-zero values.")
-    return str(millis // MILLIS_PER_DAY)
+    return str(wrap_integer(millis // MILLIS_PER_DAY, 32))
 
 
-def _time(value: Any) -> str:
-    millis = _java_date(value, "Time")
-    if not 0 <= millis < MILLIS_PER_DAY:
+def _time(schema: Schema, value: Any) -> str:
+    millis = _java_date(schema, value, "Time")
+    if not 0 <= millis <= MILLIS_PER_DAY:  # Java lets the end of the day pass
         raise DataError("Kafka Connect Time type should not have any date fields set to non-zero values.")
     return str(millis)
 
 
-def _timestamp(value: Any) -> str:
-    return str(_java_date(value, "Timestamp"))
+def _timestamp(schema: Schema, value: Any) -> str:
+    return str(_java_date(schema, value, "Timestamp"))
+
+
+_DATES: Final = {DATE: _date, TIME: _time, TIMESTAMP: _timestamp}
 
 
 def _schemaless(value: Any) -> str:
@@ -283,11 +322,11 @@ def _schemaless(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (JavaDate, Decimal)):
-        raise DataError(f"{type(value).__name__} does not have corresponding schema type.")
+        raise _no_schema_type(value)
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        return _double(value)
+        return _float(value) if isinstance(value, Float) else _double(value)
     if isinstance(value, str):
         return quote_text(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -298,4 +337,10 @@ def _schemaless(value: Any) -> str:
         return "[" + ",".join([f"[{_schemaless(k)},{_schemaless(v)}]" for k, v in value.items()]) + "]"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join([_schemaless(item) for item in value]) + "]"
-    raise DataError(f"{type(value).__name__} does not have corresponding schema type.")
+    if isinstance(value, Struct):
+        raise JavaError('Cannot invoke "Object.equals(Object)" because "schema" is null', "NullPointerException")
+    raise _no_schema_type(value)
+
+
+def _no_schema_type(value: Any) -> DataError:
+    return DataError(f"Java class class {class_name(value)} does not have corresponding schema type.")

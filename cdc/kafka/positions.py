@@ -44,6 +44,8 @@ class PositionRecord:
         ordinal: 0 when that transaction is wholly published; else how many of its records are (exactly once, split).
         end_lsn: What Postgres may be told.
         tables: `schema.table` -> OID of the captured tables, as the publication held them.
+        publication_form: What else the publication was (`cdc.postgres.publication.RecordedPublication`), empty where
+            only its tables are known.
         made: What we created: "slot", "publication".
         snapshot: State of the initial snapshot, empty for none.
         schema_epoch: Counts Relation messages that changed a layout.
@@ -58,6 +60,7 @@ class PositionRecord:
     ordinal: int
     end_lsn: LSN
     tables: Mapping[str, int] = field(default_factory=dict)
+    publication_form: Mapping[str, Any] = field(default_factory=dict)
     made: tuple[str, ...] = ()
     snapshot: Mapping[str, Any] = field(default_factory=dict)
     schema_epoch: int = 0
@@ -80,6 +83,7 @@ class PositionRecord:
                 "ordinal": self.ordinal,
                 "end_lsn": str(self.end_lsn),
                 "tables": dict(self.tables),
+                "publication_form": dict(self.publication_form),
                 "made": list(self.made),
                 "snapshot": dict(self.snapshot),
                 "schema_epoch": self.schema_epoch,
@@ -104,7 +108,7 @@ class PositionRecord:
             return cls(
                 int(document["system_id"]), document["timeline"], document["slot"], document["publication"],
                 LSN.parse(document["commit_lsn"]), document["ordinal"], LSN.parse(document["end_lsn"]),
-                document["tables"], tuple(document["made"]), document["snapshot"], document["schema_epoch"],
+                document["tables"], document["publication_form"], tuple(document["made"]), document["snapshot"], document["schema_epoch"],
                 document["instance"],
             )  # fmt: skip
         except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:

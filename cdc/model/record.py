@@ -53,3 +53,14 @@ class SourceRecord:
     def replace(self, **changes: Any) -> SourceRecord:
         """A copy with some attributes changed."""
         return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class SinkRecord(SourceRecord):
+    """A record that was read from Kafka, for chains that are tried as a sink connector runs them.
+
+    Attributes:
+        kafka_offset: Its offset in its partition.
+    """
+
+    kafka_offset: int = 0

@@ -1,0 +1,205 @@
+"""What a transform and a predicate are, and what Kafka's transforms ask of a value."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
+
+from cdc.model.javaerrors import DataError
+from cdc.model.javatypes import class_name
+from cdc.model.record import SourceRecord
+from cdc.model.schema import Schema, Struct
+from cdc.transforms.configdef import ConfigDef
+
+Part = Literal["topic", "partition", "timestamp", "headers", "key", "value", "tombstone"]
+Parts = frozenset[Part]
+
+NOTHING: Final[Parts] = frozenset()
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a chain may know beside its options.
+
+    Attributes:
+        zone: The default time zone of the JVM that the chain is to equal (Cast, header literals).
+        strict: `seam.compat=strict`: Debezium's results where they are defects.
+        source: What `seam.transforms.InsertSource` tells: host, system id, slot, ...
+        tables: Opens the reference topics of `seam.transforms.Lookup`.
+    """
+
+    zone: tzinfo = UTC
+    strict: bool = False
+    source: Mapping[str, str] = field(default_factory=dict)
+    tables: Any = None
+
+
+class Transform(ABC):
+    """One step of a chain.
+
+    Args:
+        options: The parsed options, by bare name.
+        surroundings: What the step may know beside them.
+        texts: The options as they stand in the file, which Debezium's classes read.
+
+    Raises:
+        JavaError: The options do not fit together.
+    """
+
+    config: ClassVar[ConfigDef] = ConfigDef(())
+    java_name: ClassVar[str] = ""
+    reads: Parts = NOTHING
+    native_only: ClassVar[bool] = False
+
+    def __init__(
+        self, options: Mapping[str, Any], surroundings: Surroundings, texts: Mapping[str, str] | None = None
+    ) -> None:
+        self.options = options
+        self.surroundings = surroundings
+        self.texts: Mapping[str, str] = {} if texts is None else texts
+        self.configure()
+
+    def configure(self) -> None:  # noqa: B027 - a step without options has nothing to read
+        """Read the options once."""
+
+    @abstractmethod
+    def apply(self, record: SourceRecord) -> SourceRecord | None:
+        """The record after the step: the very same one where nothing changed, None where it is dropped.
+
+        Raises:
+            JavaError: The record cannot be taken.
+        """
+
+
+class Predicate(ABC):
+    """A condition under which a step is applied."""
+
+    config: ClassVar[ConfigDef] = ConfigDef(())
+    java_name: ClassVar[str] = ""
+    reads: Parts = NOTHING
+
+    def __init__(self, options: Mapping[str, Any], surroundings: Surroundings) -> None:
+        self.options = options
+        self.surroundings = surroundings
+        self.configure()
+
+    def configure(self) -> None:  # noqa: B027 - a predicate without options has nothing to read
+        """Read the options once."""
+
+    @abstractmethod
+    def test(self, record: SourceRecord) -> bool:
+        """Whether the step is applied (before `negate`)."""
+
+
+class PartTransform(Transform):
+    """A transform with a `$Key` and a `$Value` class, which changes that part alone.
+
+    Neighbours of one part are run without building the records between them.
+    """
+
+    part: ClassVar[Literal["key", "value"]]
+    joinable: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "part" in cls.__dict__:
+            cls.reads = cls.reads | {cls.part}
+
+    @abstractmethod
+    def convert(self, record: SourceRecord, schema: Schema | None, value: Any) -> tuple[Schema | None, Any]:
+        """Schema and value after the step.
+
+        Args:
+            record: The record around them; its key and value may be those of an earlier step.
+            schema: The part's schema, None for schemaless.
+            value: The part.
+
+        Raises:
+            JavaError: The part cannot be taken.
+        """
+
+    def apply(self, record: SourceRecord) -> SourceRecord | None:
+        """The record with its part converted."""
+        if self.part == "value":
+            schema, value = self.convert(record, record.value_schema, record.value)
+            if schema is record.value_schema and value is record.value:
+                return record
+            return with_value(record, schema, value)
+        schema, value = self.convert(record, record.key_schema, record.key)
+        if schema is record.key_schema and value is record.key:
+            return record
+        return with_key(record, schema, value)
+
+
+def with_value(record: SourceRecord, schema: Schema | None, value: Any) -> SourceRecord:
+    """The record with another value."""
+    return record.replace(value_schema=schema, value=value)
+
+
+def with_key(record: SourceRecord, schema: Schema | None, value: Any) -> SourceRecord:
+    """The record with another key."""
+    return record.replace(key_schema=schema, key=value)
+
+
+def require_map(value: Any, purpose: str) -> dict[str, Any]:
+    """A schemaless map.
+
+    Raises:
+        DataError: It is something else.
+    """
+    if not isinstance(value, dict):
+        raise DataError(f"Only Map objects supported in absence of schema for [{purpose}], found: {class_name(value)}")
+    return value
+
+
+def require_struct(value: Any, purpose: str, schema: Schema | None = None) -> Struct:
+    """A struct.
+
+    Raises:
+        DataError: It is something else.
+    """
+    if not isinstance(value, Struct):
+        raise DataError(f"Only Struct objects supported for [{purpose}], found: {class_name(value, schema)}")
+    return value
+
+
+def fields_of(schema: Schema) -> tuple[Any, ...]:
+    """`Schema.fields()`.
+
+    Raises:
+        DataError: The schema is not a STRUCT.
+    """
+    if schema.type.value != "struct":
+        raise DataError("Cannot list fields on non-struct type")
+    return schema.fields
+
+
+class PerSchema(Generic[T]):
+    """What is composed once per schema object and looked up by its identity from then on.
+
+    Args:
+        compose: Makes it.
+    """
+
+    __slots__ = ("_compose", "_known")
+
+    LIMIT: ClassVar[int] = 256
+
+    def __init__(self, compose: Callable[[Schema], T]) -> None:
+        self._compose = compose
+        self._known: dict[int, tuple[Schema, T]] = {}
+
+    def __call__(self, schema: Schema) -> T:
+        """What belongs to the schema, composed at the first call."""
+        known = self._known.get(id(schema))
+        if known is not None:
+            return known[1]
+        made = self._compose(schema)
+        if len(self._known) >= self.LIMIT:
+            self._known.pop(next(iter(self._known)))
+        self._known[id(schema)] = (schema, made)
+        return made

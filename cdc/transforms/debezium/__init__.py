@@ -1,0 +1,1 @@
+"""Debezium's transforms (3.6), one file each."""
