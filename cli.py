@@ -28,7 +28,9 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "slots": ("connectors.pipeline_commands", "slots"),
     "publications": ("connectors.pipeline_commands", "publications"),
     "connectors": ("connectors.commands", "app"),
+    "replay": ("connectors.replay_commands", "replay"),
     "log": ("connectors.log_commands", "app"),
+    "deadletter": ("connectors.deadletter_commands", "app"),
 }
 
 
