@@ -6,7 +6,8 @@ The slot can therefore never rightly be ahead of the position record, and a slot
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from cdc.acks import AckTracker, Window
@@ -46,8 +47,9 @@ class Acknowledger:
         reply_now: Whether the server asked for an answer.
         acknowledged: What Kafka holds of what was received, position record included.
         position: The record as it was written last.
-        skip: Records of the running transaction that Kafka holds already; always 0 here.
-        ordinal: Records of the running transaction so far.
+        skip: Messages of the running transaction whose records Kafka holds already; always 0 here.
+        ordinal: Messages of the running transaction so far; not counted here.
+        progress: Gives the state of the snapshot, which is recorded with the position; None for none.
     """
 
     skip = 0
@@ -67,6 +69,7 @@ class Acknowledger:
         self.window: Window | None = None
         self.in_transaction = False
         self.ordinal = 0
+        self.progress: Callable[[], Mapping[str, Any]] | None = None
         self.eager = False
         self.reply_now = False
         self.acknowledged = confirmed
@@ -150,6 +153,10 @@ class Acknowledger:
             self.tell_server(now)
         self._check_progress(now)
 
+    def breathe(self, now: float) -> None:
+        """As `acknowledge`, in the midst of a message's records."""
+        self.acknowledge(now)
+
     def _pause(self) -> float:
         idle = self.tracker.commit_lsn <= self.position.commit_lsn and not self.eager and not self.reply_now
         return IDLE_POSITION_SECONDS if idle else POSITION_SECONDS
@@ -157,6 +164,8 @@ class Acknowledger:
     def _write_position(self, flushed: LSN, now: float) -> None:
         self.failpoint("data acknowledged")
         position = self.position.at(max(self.tracker.commit_lsn, self.position.commit_lsn), flushed)
+        if self.progress is not None:
+            position = replace(position, snapshot=self.progress())
         self._sent_time = now
 
         def written(error: Any, message: Any) -> None:

@@ -84,11 +84,14 @@ class _Writer:
         return "\n".join(self.lines) + "\n"
 
     def copy_source(self) -> str:
-        """The function of rows that are read: key and value, `tail` being what stands behind the row."""
-        self.notes = False  # a chunk's headers are the same for all its rows
+        """The function of rows that are read: their fields, and the record, `tail` being what stands behind the row."""
+        # A chunk's own headers are the same for all its rows; only rows with special values add to them.
+        self.notes = self.notes and any(column.special for column in self.layout.columns)
         self.put("def render(line, tail):")
         self.depth = 1
         self.put(f"f = split_row(line, {len(self.layout.relation.columns)})")
+        if self.notes:
+            self.put("notes = None")
         self.put("try:")
         self.depth = 2
         for index, columns in sorted(self.by_index.items()):
@@ -99,6 +102,7 @@ class _Writer:
             self.put("else:")
             for column in columns.values():
                 self.text(f"c{column.variable}", column, "v", "new")
+        self.put("pass")
         self.depth = 1
         self.put("except ValueError as error:")
         self.put("raise explain(f, error) from error", deeper=1)
@@ -106,7 +110,8 @@ class _Writer:
         if self.options.value_schemas:
             schema = self.value_json.schema_text(envelope_schema(self.layout, self.options.topics)).encode()
             value.insert(0, b'{"schema":' + schema + b',"payload":')
-        self.put(f"return {self.key('c')}, {joined(value)}")
+        headers = "notes and noted(notes)" if self.notes else "None"
+        self.put(f"return f, ({self.layout.topic!r}, {self.key('c')}, {joined(value)}, {headers})")
         return "\n".join(self.lines) + "\n"
 
     def insert(self) -> None:

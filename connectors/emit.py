@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cdc.converters.json import JsonConverter
 from cdc.layout import Layout, LayoutOptions
 from cdc.model.record import SourceRecord
+from cdc.postgres.catalog import Catalog
+from cdc.relations import CatalogueView
 from cdc.render import ComposedRender, Outgrown, Record, Render
 from connectors.postgres import PipelineConfig
+
+
+def catalogue_view(catalog: Catalog, *, strict: bool) -> CatalogueView:
+    """What the relations see of the catalogue; Debezium looks a table up by the name that it had."""
+    if strict:
+        return CatalogueView(lambda relation: catalog.named_table_facts(relation.schema, relation.name), catalog.types)
+    return CatalogueView(lambda relation: catalog.table_facts(relation.oid), catalog.types)
+
+
+def layout_options(config: PipelineConfig, catalog: Catalog) -> LayoutOptions:
+    """What the configuration says about rows, and what the database's encoding adds to it."""
+    if catalog.encoding() != "SQL_ASCII":
+        return config.layout
+    return replace(config.layout, modes=replace(config.layout.modes, verify_encoding=True))
 
 
 class Emitter:

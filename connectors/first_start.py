@@ -21,7 +21,7 @@ from cdc.postgres.publication import (
     standing,
 )
 from cdc.postgres.slot import Slot, create_slot
-from cdc.postgres.snapshot import SnapshotTable
+from cdc.postgres.snapshot_tables import SnapshotTable
 from cdc.relations import renamed
 from cdc.render_copy import CopyRender
 from cdc.report import Finding, Severity, blocking
@@ -211,24 +211,22 @@ class FirstStart:
     ) -> None:
         """Copy tables whole, in one Kafka transaction where records must be there exactly once."""
         session = self.session
-        renders, topics = renders_of(session, plan)
         state = SourceState(self.config.source_options, record.system_id, record.timeline)
         state.begin(record.end_lsn, 0, 0, 0)
         headers = state.headers if self.config.render.extended_headers else lambda: None
         if self.config.exactly_once:
             session.producer.client.begin_transaction()
         rows = FirstRows(self.config.source, session.producer, session.meter, session.stop).copy(
-            tables, renders, topics, snapshot=snapshot, lsn=record.end_lsn, headers=headers,
+            tables, renders_of(session, plan), snapshot=snapshot, lsn=record.end_lsn, headers=headers,
             query_timeout=self.config.options["database.query.timeout.ms"],
         )  # fmt: skip
         session.note("SNAPSHOT_WHOLE_DONE", names(tables), f"{rows} rows read")
 
 
-def renders_of(session: Session, plan: SnapshotPlan) -> tuple[dict[str, CopyRender], dict[str, str]]:
-    """Published `schema.table` -> how its rows are rendered, and its topic."""
+def renders_of(session: Session, plan: SnapshotPlan) -> dict[str, CopyRender]:
+    """Published `schema.table` -> how its rows are rendered."""
     config = session.config
-    renders = {name: CopyRender(layout, config.render, config.source_options) for name, layout in plan.layouts.items()}
-    return renders, {name: layout.topic for name, layout in plan.layouts.items()}
+    return {name: CopyRender(layout, config.render, config.source_options) for name, layout in plan.layouts.items()}
 
 
 def tell_keyless(session: Session, tables: Sequence[SnapshotTable], what: str) -> None:

@@ -18,10 +18,9 @@ from cdc.kafka.positions import PositionRecord
 from cdc.kafka.status import STATUS_TOPIC
 from cdc.layout import Layout
 from cdc.lsn import LSN
-from cdc.postgres.catalog import Catalog
 from cdc.postgres.publication import RecordedPublication
 from cdc.postgres.snapshot import SnapshotReader
-from cdc.relations import CatalogueView, MakeRender, Relations
+from cdc.relations import MakeRender, Relations
 from cdc.render import Outgrown, Render
 from cdc.report import Finding
 from cdc.snapshotter import Snapshotter
@@ -30,7 +29,7 @@ from cdc.task import Hooks, Task
 from cdc.telemetry import Meter
 from cdc.transactional import TransactionalAcknowledger
 from connectors.deadletter import DeadLetters
-from connectors.emit import Emitter
+from connectors.emit import Emitter, catalogue_view, layout_options
 from connectors.first_start import FirstStart, Publications, renders_of, tell_keyless
 from connectors.postgres import PipelineConfig
 from connectors.recorder import Recorder
@@ -157,12 +156,11 @@ class Pipeline:
         if record.snapshot.get("phase") != "chunks":
             return None
         plan = plan_snapshot(self.config, session.catalog)
-        renders, topics = renders_of(session, plan)
         options = self.config.options
         snapshotter = Snapshotter(
-            plan.keyed, renders, topics, record.snapshot.get("tables", {}),
+            plan.keyed, renders_of(session, plan), record.snapshot.get("tables", {}),
             lambda: SnapshotReader(self.config.source, query_timeout=options["database.query.timeout.ms"]),
-            threads=options["snapshot.max.threads"],
+            threads=options["snapshot.max.threads"], on_finding=self.on_finding, failpoint=failpoint_from_environment(),
         )  # fmt: skip
         if self.mode.always and plan.keyless:
             tell_keyless(session, plan.keyless, "are not read again at every start")
@@ -178,9 +176,7 @@ class Pipeline:
         publications: Publications,
     ) -> Task:
         config, catalog = self.config, session.catalog
-        layout = config.layout
-        if catalog.encoding() == "SQL_ASCII":
-            layout = replace(layout, modes=replace(layout.modes, verify_encoding=True))
+        layout = layout_options(config, catalog)
         emitter = Emitter(config, layout)
         relations = Relations(
             layout, config.render, catalogue_view(catalog, strict=config.strict),
@@ -215,13 +211,6 @@ class Pipeline:
             extended_headers=config.render.extended_headers,
         )
         return Task(session.walsender, session.producer, relations, state, acks, hooks, self.meter)
-
-
-def catalogue_view(catalog: Catalog, *, strict: bool) -> CatalogueView:
-    """What the relations see of the catalogue; Debezium looks a table up by the name that it had."""
-    if strict:
-        return CatalogueView(lambda relation: catalog.named_table_facts(relation.schema, relation.name), catalog.types)
-    return CatalogueView(lambda relation: catalog.table_facts(relation.oid), catalog.types)
 
 
 def _with_topic(session: Session, make_render: MakeRender) -> MakeRender:
