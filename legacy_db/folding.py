@@ -79,7 +79,7 @@ class TopicAtCut:
         if self.shape.key and self._first is not None:
             self._fold = self.new_fold()
             for messages in self._reader.batches(self._read, self._before_cut):
-                self._fold.take(messages)
+                self._fold.take(messages, early=True)
             self._read = dict(self._before_cut)
 
     def reach(self) -> None:

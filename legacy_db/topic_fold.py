@@ -141,12 +141,13 @@ class Visibility:
 
     Attributes:
         horizon: No transaction of the topic can be this new: ids that look newer are from before the last wrap-around.
+        visible: Decimal texts of transactions that are known to be seen.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.horizon: int | None = None
-        self._known: dict[bytes, bool] = {}
+        self.visible: set[bytes] = set()
 
     def sees(self, xid: int | None) -> bool:
         """Whether it sees a transaction; a row without one was read by a snapshot, and is seen."""
@@ -156,14 +157,14 @@ class Visibility:
             return True
         return self.horizon is not None and self.snapshot.widen(xid) >= self.horizon
 
-    def known(self, text: bytes) -> bool:
-        """The same for the xid's decimal text, remembered."""
-        seen = self._known.get(text)
-        if seen is None:
-            if len(self._known) >= _CACHED:
-                self._known.clear()
-            seen = self._known[text] = self.sees(int(text))
-        return seen
+    def sees_text(self, text: bytes) -> bool:
+        """The same for an xid's decimal text, remembered in `visible`; an unknown one is not seen."""
+        if text == b"null" or not self.sees(int(text)):
+            return False
+        if len(self.visible) >= _CACHED:
+            self.visible.clear()
+        self.visible.add(text)
+        return True
 
 
 @dataclass(slots=True)
@@ -203,38 +204,41 @@ class Fold:
     events: int = 0
     merged: int = 0
 
-    def take(self, messages: Sequence[Any]) -> None:
-        """Fold records, in the order of their offsets."""
+    def take(self, messages: Sequence[Any], *, early: bool = False) -> None:
+        """Fold records, in the order of their offsets.
+
+        Args:
+            messages: The records.
+            early: Whether all of them lay in the topic before the first snapshot was taken.
+        """
         self.events += len(messages)
         if self.ordered:
             for message in messages:
                 self.apply(self.parser.event(message))
             return
-        rows, known, key_of = self.rows, self.visibility.known, self.parser.key_of
-        head, markers = self.parser.head, self.shape.marker_texts
+        rows, visible, key_of = self.rows, self.visibility.visible, self.parser.key_of
+        sees, markers = self.visibility.sees_text, self.shape.marker_texts
+        head = self.parser.head
         skip = len(head)
-        marker = markers[0] if len(markers) == 1 else None
+        if early:
+            visible.add(b"null")  # read by a snapshot of the pipeline, before ours
+        else:
+            visible.discard(b"null")
         for message in messages:
             value = message.value()
-            if value is None or not value.startswith(head):
-                self.apply(self.parser.event(message))
+            if value is not None and value.startswith(head):
+                end = value.rfind(_SOURCE)
+                start = value.find(b'"txId":', end) + 7
+                xid = value[start : value.find(b",", start)]
+                if xid in visible or sees(xid):
+                    after = value[skip : end + 1]
+                    if not markers or not any(marker in after for marker in markers):
+                        rows[message.key() if key_of is None else key_of(message.key())] = after
+                        continue
+            self.apply(self.parser.event(message))
+            if self.parser.head is not head:
                 head = self.parser.head
                 skip = len(head)
-                continue
-            end = value.rfind(_SOURCE)
-            start = value.find(b'"txId":', end) + 7
-            xid = value[start : value.find(b",", start)]
-            after = value[skip : end + 1]
-            if (
-                (marker is not None and marker in after)
-                or xid == b"null"
-                or (marker is None and markers)
-                or not known(xid)
-            ):
-                self.apply(self.parser.event(message))
-                continue
-            key = message.key()
-            rows[key if key_of is None else key_of(key)] = after
 
     def apply(self, event: Event) -> None:
         """Fold one record."""
