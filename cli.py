@@ -29,7 +29,9 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "publications": ("connectors.pipeline_commands", "publications"),
     "connectors": ("connectors.commands", "app"),
     "handover": ("connectors.handover_commands", "handover"),
+    "replay": ("connectors.replay_commands", "replay"),
     "log": ("connectors.log_commands", "app"),
+    "deadletter": ("connectors.deadletter_commands", "app"),
 }
 
 

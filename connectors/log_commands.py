@@ -267,9 +267,9 @@ def copy(
     options = kafka_of(bootstrap_servers, file)
     into = target or topic + LATEST_SUFFIX
     admin = Admin(options)
-    _create_target(admin, topic, into, compacted=latest)
+    create_copy(admin, topic, into, compacted=latest)
     upcasters = load_upcasters(upcast)
-    copier = Copier(options, topic, into, group=f"seam-copy-{into}", change=_change(upcasters))
+    copier = Copier(options, topic, into, group=f"seam-copy-{into}", change=change_of(upcasters))
     try:
         count = copier.run(lambda: False, to_end=not follow)
     except KeyboardInterrupt:
@@ -282,7 +282,7 @@ def copy(
         STDOUT.print(f"{count} records copied from {topic} to {into}")
 
 
-def _create_target(admin: Admin, topic: str, into: str, *, compacted: bool) -> None:
+def create_copy(admin: Admin, topic: str, into: str, *, compacted: bool) -> None:
     known = admin.partitions()
     if topic not in known:
         raise ConfigError(f"there is no topic {topic!r} at {admin.options.bootstrap_servers}")
@@ -299,7 +299,7 @@ def _create_target(admin: Admin, topic: str, into: str, *, compacted: bool) -> N
         )
 
 
-def _change(upcasters: Mapping[tuple[str, int], Upcast]) -> Callable[[LogRecord], tuple[bytes | None, bytes | None]]:
+def change_of(upcasters: Mapping[tuple[str, int], Upcast]) -> Callable[[LogRecord], tuple[bytes | None, bytes | None]]:
     if not upcasters:
         return lambda record: (record.key, record.value)
 

@@ -89,6 +89,7 @@ class View:
         on_finding: Told what is worth saying.
         feed: The engine's progress, for waits; None for a view that nobody waits for.
         inspect: Whether the broker is asked for topic ids and options; librdkafka's mock broker cannot answer.
+        fresh: Whether it is built anew whatever is stored.
 
     Attributes:
         complete: Set when the view holds everything that was in its topics when it started.
@@ -105,6 +106,7 @@ class View:
         on_finding: Callable[[Finding], None] = lambda _finding: None,
         feed: ProgressFeed | None = None,
         inspect: bool = True,
+        fresh: bool = False,
     ) -> None:
         self.config = config
         self.complete = threading.Event()
@@ -117,6 +119,7 @@ class View:
         self.changes = ChangeLog({})
         self._feed = feed
         self._inspect = inspect
+        self._fresh = fresh
         self._on_finding = on_finding
         self._stop = threading.Event()
         self._held: _Held | None = None
@@ -178,10 +181,20 @@ class View:
             ScopeUnknown: The token's topic is not read here.
         """
         deadline = time.monotonic() + seconds
-        if self._feed is not None:
-            self.complete.wait(seconds)
-            self._feed.loaded.wait(max(0.0, deadline - time.monotonic()))
+        self.wait_for_progress(seconds)
         return self.frontier.wait(token, max(0.0, deadline - time.monotonic()), probe=probe)
+
+    @property
+    def knows_progress(self) -> bool:
+        """Whether the view is complete and what the engine had told by then is read."""
+        return self.complete.is_set() and (self._feed is None or self._feed.loaded.is_set())
+
+    def wait_for_progress(self, seconds: float) -> None:
+        """Wait until it does, at most so long."""
+        deadline = time.monotonic() + seconds
+        self.complete.wait(seconds)
+        if self._feed is not None:
+            self._feed.loaded.wait(max(0.0, deadline - time.monotonic()))
 
     # -- for whoever runs it -----------------------------------------------------------------------------------------
 
@@ -266,9 +279,17 @@ class View:
                         self._hold(held)
                     raise TopicGone(f"{', '.join(sorted(gone))} is gone; the view keeps what it has")
                 found = reason_to_rebuild(held.store.state, config.digest, bounds, facts, time.time())
+                if self._fresh and not self.meter.rebuilds:
+                    found = "a new store is asked for"
                 if found is not None:
                     self._say("VIEW_REBUILT", f"{found}; the topics are read anew")
                 reason = found or ""
+                if reason and self._held is None:
+                    state = held.store.state
+                    if state.complete and state.config == config.digest:
+                        self._hold(held)  # readers see the old store until the new one is complete
+                    else:
+                        held.store.close()
             if held is None or reason:
                 applier, number = self._build(follower, facts)
                 self._switch(applier, number)
