@@ -54,6 +54,8 @@ class Hooks:
         partitions: Topic -> the explicit partition of its records, as Debezium's heartbeats have one.
         snapshot: Reads the rows that are older than the slot; None when there is nothing to read.
         extended_headers: Whether snapshot rows carry headers.
+        streamed: Told the id of each transaction that begins.
+        pending: Whether something was asked for that must be done before a goal counts as reached.
     """
 
     records_of: Callable[[PgOutput, int, SourceState], Sequence[Record]] = lambda _message, _lsn, _state: ()
@@ -64,6 +66,8 @@ class Hooks:
     partitions: Mapping[str, int] = field(default_factory=dict)
     snapshot: Snapshotter | None = None
     extended_headers: bool = True
+    streamed: Callable[[int], None] = lambda _xid: None
+    pending: Callable[[], bool] = lambda: False
 
 
 class Task:
@@ -149,7 +153,11 @@ class Task:
     def _reached(self, goal: LSN | None) -> bool:
         if goal is None or self.acks.acknowledged < goal:
             return False
-        return self.snapshot is None
+        return self.snapshot is None and not self.hooks.pending()
+
+    def described(self) -> Sequence[Relation]:
+        """The relations that the stream has described so far."""
+        return list(self.relations.by_oid.values())
 
     def _look_at_snapshot(self, snapshot: Snapshotter) -> None:
         """Raise what ended its readers; let it go when every row is done."""
@@ -232,6 +240,7 @@ class Task:
             if self.acks.in_transaction:
                 raise ProtocolError("a begin within a transaction", tag="B", length=len(frame.payload))
             self.state.begin(message.final_lsn, message.commit_micros, message.xid, lsn)
+            self.hooks.streamed(message.xid)
             self._counted(self.hooks.records_of(message, lsn, self.state), self.acks.begin(message.final_lsn))
             self.hooks.failpoint("begin received")
         elif isinstance(message, Commit):

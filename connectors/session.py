@@ -12,6 +12,7 @@ from typing import Any, Final
 from cdc.kafka.admin import Admin
 from cdc.kafka.positions import POSITIONS_TOPIC, ensure_topics
 from cdc.kafka.producer import Producer
+from cdc.kafka.signals import SIGNALS_TOPIC
 from cdc.kafka.status import STATUS_TOPIC
 from cdc.postgres.catalog import Catalog
 from cdc.postgres.connection import connect
@@ -80,7 +81,7 @@ class Session:
         brokers = self._producer.reach(min(20.0, max(2.0, patience)))
         if manage_topics:
             admin = Admin(config.kafka)
-            ensure_topics(admin, [POSITIONS_TOPIC, STATUS_TOPIC])
+            ensure_topics(admin, [POSITIONS_TOPIC, STATUS_TOPIC, SIGNALS_TOPIC])
             self.topics = Topics(config.topic_rules, admin)
             self._ensure_topics()
         if config.exactly_once and brokers == 1:
