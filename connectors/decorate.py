@@ -25,7 +25,8 @@ def decorated(session: Session, make_render: MakeRender, requests: Requests | No
         # A table that appears while the stream runs gets its topic before its first record.
         if session.topics is not None:
             session.topics.ensure([layout.topic])
-        render = make_render(layout, outgrown)
+        session.forms.ensure(layout)
+        render = session.forms.rendered(layout, make_render(layout, outgrown))
         if requests is not None and requests.channels.is_table(layout.relation.qualified):
             render = _with_signals(render, requests)
         return render

@@ -220,6 +220,7 @@ class Pipeline:
             partitions={config.render.topics.heartbeat(): 0, STATUS_TOPIC: 0, SIGNALS_TOPIC: 0},
             snapshot=snapshot,
             extended_headers=config.render.extended_headers,
+            latest=session.forms.latest,
         )
         if requests is not None:
             hooks.streamed, hooks.pending = requests.recent.add, lambda: requests.pending

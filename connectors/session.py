@@ -21,6 +21,7 @@ from cdc.postgres.walsender import Walsender
 from cdc.report import Finding, Severity
 from cdc.telemetry import Meter
 from connectors.postgres import PipelineConfig
+from connectors.topic_forms import TopicForms
 from connectors.topic_rules import Topics
 
 TRANSACTION_TIMEOUT_MS: Final = 120_000
@@ -58,6 +59,7 @@ class Session:
         self.instance = instance
         self.catalog = Catalog(connect(config.source), config.source)
         self.topics: Topics | None = None
+        self.forms = TopicForms(config, None)
         self._walsender: Walsender | None = None
         self._producer: Producer | None = None
         try:
@@ -84,6 +86,7 @@ class Session:
             ensure_topics(admin, [POSITIONS_TOPIC, STATUS_TOPIC, SIGNALS_TOPIC])
             self.topics = Topics(config.topic_rules, admin)
             self._ensure_topics()
+            self.forms = TopicForms(config, self.topics)
         if config.exactly_once and brokers == 1:
             self.say(
                 "ONE_BROKER", Severity.WARNING, config.kafka.bootstrap_servers,

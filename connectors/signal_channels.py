@@ -53,7 +53,7 @@ class Channels:
         """
         for message in self._topic.poll():
             if message.key() == self.prefix and message.value() is not None:
-                yield self._read(f"kafka.{message.offset()}", message.value())
+                yield self._read(f"kafka.{message.partition()}.{message.offset()}", message.value())
         if self._file is not None:
             yield from self._lines(self._file, known)
 

@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 
 from cdc.kafka.signals import read_requests
 from cdc.requests import Kind, Request, State
-from tests.support.engine import pipeline
+from tests.support.engine import pipeline, run_once
 from tests.support.fold import data_events
 from tests.support.waiting import wait_until
 
@@ -109,22 +109,24 @@ def test_a_blocking_snapshot_takes_a_whole_select(database, kafka, prefix, start
 def test_a_snapshot_is_paused_resumed_and_stopped(database, kafka, prefix, start_engine):
     database.execute(*ITEM, "create table other (id int primary key)", "insert into other values (1)")
     config = pipeline(database, kafka.bootstrap, prefix)
-    start_engine(config, database)
-    with database.connect(autocommit=False) as holder:
-        # A table that is locked cannot be read: the snapshot stays in its midst.
-        holder.execute("lock table item in access exclusive mode")
+    run_once(config)
+    with database.connect(autocommit=False) as writer:
+        # A writer that was there before the engine is waited for: the snapshot stays in its midst.
+        writer.execute("update item set note = 'new' where id = 1")
+        start_engine(config, database)
         emit(database, SIGNAL)
         request(config, state=State.RUNNING)
         emit(database, {"type": "pause-snapshot", "data": {}})
         request(config, state=State.PAUSED)
-    emit(database, {"type": "resume-snapshot", "data": {}})
-    assert request(config).rows == 100
-    with database.connect(autocommit=False) as holder:
-        holder.execute("lock table item in access exclusive mode")
-        emit(database, SIGNAL)
+        emit(database, {"type": "resume-snapshot", "data": {}})
         request(config, state=State.RUNNING)
+        emit(database, SIGNAL)
+        request(config, state=State.REQUESTED)
         emit(database, {"type": "stop-snapshot", "data": {"data-collections": ["public.item"]}})
         request(config, state=State.STOPPED)
+        emit(database, SIGNAL)
+        writer.rollback()
+    assert request(config).rows == 100
     assert read_again(kafka, prefix) == list(range(1, 101))
 
 
