@@ -109,7 +109,9 @@ def plan_request(config: PipelineConfig, catalog: Catalog, request: Request) -> 
             )
         elif where is not None:
             check_condition(catalog, table.physical, where, option=f"the condition of {table.name}")
-            found.append(replace(table, filter=where if table.filter is None else f"({table.filter}) and (\n{where}\n)"))
+            # On lines of its own, so that a comment at its end hides nothing.
+            lead = "" if table.filter is None else f"({table.filter}) and "
+            found.append(replace(table, filter=f"{lead}(\n{where}\n)"))
         else:
             if table.override is not None:
                 check_select(catalog, table.override, option=f"the SELECT of {table.name}")

@@ -23,6 +23,8 @@ SIGNAL = {"type": "execute-snapshot", "data": {"data-collections": ["public.item
 def request(config, kind=Kind.SNAPSHOT, state=State.DONE) -> Request:
     def look():
         found = read_requests(config.kafka, config.name).by_id.values()
+        failed = [one.message for one in found if one.state is State.FAILED]
+        assert state is State.FAILED or not failed, failed
         return next((one for one in found if one.kind is kind and one.state is state), None)
 
     return wait_until(look, 30, f"{kind.value} to be {state.value}", every=0.1)
