@@ -6,6 +6,7 @@ import sys
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from cdc.errors import ConfigError, Problem
 from cdc.model.javaerrors import JavaError
@@ -37,6 +38,10 @@ def transform(
     properties = resolve(override(properties, declared=declared, settings=settings or ()), source=str(file))
     compat = properties.get("seam.compat", "safe").strip().lower()
     chain = compile_chain(properties, Surroundings(strict=compat == "strict", source={"pipeline": name}))
+    for finding in chain.findings:
+        STDERR.print(
+            f"[yellow]{finding.code}[/] {escape(finding.subject)}: {escape(finding.evidence)}; {escape(finding.remedy or '')}"
+        )
     try:
         run = DryRun(chain, properties)
     except JavaError as error:

@@ -6,17 +6,22 @@ The rules are those of Connect's `ConnectorConfig.transformationStages` and `Tra
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from cdc.errors import ConfigError, Problem, TransformError
 from cdc.model.javaerrors import JavaError
 from cdc.model.record import SourceRecord
+from cdc.report import Finding, Severity
 from cdc.transforms.base import NOTHING, Parts, PartTransform, Predicate, Surroundings, Transform, with_key, with_value
-from cdc.transforms.configdef import JavaProblem, Kind, parse_type, problem_of, trim
+from cdc.transforms.configdef import ConfigDef, JavaProblem, Kind, parse_type, problem_of, trim
 from cdc.transforms.debezium.new_record_state import ExtractNewRecordState, Unwrap
 from cdc.transforms.native.python_transform import PREFIX, PythonTransform
 from cdc.transforms.registry import PREDICATES, REFUSED, TRANSFORMS, nearest
+
+_STEP_OPTIONS: Final = frozenset({"type", "predicate", "negate", "plugin.version"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +70,18 @@ class Chain:
 
     Args:
         steps: In order.
+        findings: What is worth saying about the configuration.
 
     Attributes:
         steps: In order.
+        findings: What is worth saying about the configuration: options that no class knows, which Connect ignores.
         reads: Every part of a record that a step looks at. Where neither "key" nor "value" is among them, the caller
             may hand in any stand-in for them that is not None, and they come out as they went in.
     """
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, steps: Sequence[Step], findings: Sequence[Finding] = ()) -> None:
         self.steps = tuple(steps)
+        self.findings = tuple(findings)
         self.reads: Parts = frozenset().union(*[step.reads for step in self.steps])
         self._several = any(step.transform.several for step in self.steps)
         self._runs = [link.run for link in _links(self.steps)]
@@ -227,6 +235,7 @@ class _Builder:
         self.surroundings = surroundings
         self.parsing: list[Problem] = []  # what a worker finds while it parses, all before
         self.configuring: list[Problem] = []  # what it finds while it configures one transform after the other
+        self.findings: list[Finding] = []
 
     def build(self) -> Chain:
         aliases = self._aliases("transforms")
@@ -237,7 +246,7 @@ class _Builder:
         problems = self._distinct()
         if problems:
             raise ConfigError(problems)
-        return Chain(steps)
+        return Chain(steps, self.findings)
 
     def _distinct(self) -> list[Problem]:
         return list(dict.fromkeys([*self.parsing, *self.configuring]))
@@ -300,6 +309,7 @@ class _Builder:
         if found is None:
             self._unknown(f"{prefix}type", name, nearest(name, PREDICATES))
             return None
+        self._note_unknown(found.config, texts, prefix)
         values, problems = found.config.parse(texts, prefix)
         self.parsing += problems
         if problems or not used:
@@ -328,6 +338,7 @@ class _Builder:
             return None
 
     def _made(self, found: type[Transform], texts: dict[str, str], prefix: str) -> Transform | None:
+        self._note_unknown(found.config, texts, prefix)
         values, problems = found.config.parse(texts, prefix)
         self.parsing += problems
         if problems:
@@ -341,6 +352,19 @@ class _Builder:
         except JavaError as error:
             self.configuring.append(problem_of(error, prefix.rstrip(".")))
             return None
+
+    def _note_unknown(self, config: ConfigDef, texts: Mapping[str, str], prefix: str) -> None:
+        for name in texts:
+            if name in config.names or name in _STEP_OPTIONS:
+                continue
+            meant = difflib.get_close_matches(name, config.names, n=1, cutoff=0.7)
+            self.findings.append(
+                Finding(
+                    "TRANSFORM_OPTION_UNKNOWN", Severity.WARNING, prefix + name,
+                    "the class has no such option; Connect ignores it without a word, and so does this engine",
+                    f"did you mean {prefix}{meant[0]}?" if meant else f"take {prefix}{name} out",
+                )
+            )  # fmt: skip
 
     def _wrong(self, key: str, java_message: str) -> None:
         self.parsing.append(JavaProblem(key, java_message, (), "ConfigException", java_message))

@@ -56,6 +56,7 @@ class PythonTransform(Transform):
     def __init__(self, target: str, options: Mapping[str, str], surroundings: Surroundings) -> None:
         self.java_name = PREFIX + target  # type: ignore[misc] # one class stands for all of a user's
         self._call = _made(target, options)
+        self._file = getattr(sys.modules.get(target.partition(":")[0]), "__file__", None)
         reads = getattr(self._call, "reads", None) or getattr(getattr(self._call, "__self__", None), "reads", None)
         self.reads = _EVERYTHING if reads is None else frozenset(reads)
         super().__init__(options, surroundings, options)
@@ -77,8 +78,7 @@ class PythonTransform(Transform):
             result = self._call(record)
         except Exception as error:
             kind = f"{type(error).__module__}.{type(error).__qualname__}"
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            shown = f"{type(error).__qualname__} in {Path(where.filename).name}, line {where.lineno}"
+            shown = f"{type(error).__qualname__} in {_place(error, self._file)}"
             raise PythonFailure(str(error), kind, shown) from error
         if result is None:
             return []
@@ -88,8 +88,15 @@ class PythonTransform(Transform):
             return result
         kind = type(result).__qualname__
         raise PythonFailure(
-            f"gave back a {kind}", "TypeError", f"it gave back a {kind}, not a record, a list of them or None"
+            f"gave back {kind}", "TypeError", f"it gave back {kind}, not a record, a list of them or None"
         )
+
+
+def _place(error: Exception, file: str | None) -> str:
+    """The last line of the user's module on the way to an error."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = next((frame for frame in reversed(frames) if frame.filename == file), frames[-1])
+    return f"{Path(where.filename).name}, line {where.lineno}"
 
 
 def _made(target: str, options: Mapping[str, str]) -> Callable[[SourceRecord], Result]:
