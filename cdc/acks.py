@@ -8,6 +8,7 @@ log may be acknowledged up to the last finished window that has no unfinished on
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from cdc.lsn import LSN
@@ -16,12 +17,14 @@ from cdc.lsn import LSN
 class Window:
     """The records between two acknowledgeable positions.
 
-    `delivered` is the delivery callback of each of them. It runs on the thread that polls the producer.
+    `delivered` is the delivery callback of each of them. It runs on the thread that polls the producer; what stands in
+    `when_durable` is called once all of them are.
     """
 
-    __slots__ = ("_tracker", "commit_lsn", "end_lsn", "outstanding")
+    __slots__ = ("_tracker", "commit_lsn", "end_lsn", "outstanding", "when_durable")
 
     def __init__(self, tracker: AckTracker) -> None:
+        self.when_durable: list[Callable[[], None]] = []
         self._tracker = tracker
         self.outstanding = 0
         self.end_lsn: LSN | None = None
@@ -33,7 +36,10 @@ class Window:
             self._tracker.failures.append((error, message))
             return
         self.outstanding -= 1
-        self._tracker.delivered += 1
+        tracker = self._tracker
+        tracker.delivered += 1
+        if tracker.on_delivered is not None:
+            tracker.on_delivered(message)
 
 
 class AckTracker:
@@ -42,6 +48,7 @@ class AckTracker:
     Attributes:
         failures: `(error, message)` of failed deliveries; the loop raises the first one.
         delivered: Records that Kafka has acknowledged, ever.
+        on_delivered: Called with each acknowledged message, where somebody wants its offset.
         flushed: `end_lsn` of the last transaction of the unbroken finished prefix.
         commit_lsn: The commit LSN of that transaction.
     """
@@ -49,6 +56,7 @@ class AckTracker:
     def __init__(self, start: LSN) -> None:
         self.failures: list[tuple[Any, Any]] = []
         self.delivered = 0
+        self.on_delivered: Callable[[Any], None] | None = None
         self.flushed = start
         self.commit_lsn = LSN(0)
         self._windows: deque[Window] = deque()
@@ -69,6 +77,8 @@ class AckTracker:
         windows = self._windows
         while windows and windows[0].end_lsn is not None and windows[0].outstanding == 0:
             window = windows.popleft()
+            for call in window.when_durable:
+                call()
             assert window.end_lsn is not None
             if window.end_lsn > self.flushed:
                 self.flushed, self.commit_lsn = window.end_lsn, window.commit_lsn

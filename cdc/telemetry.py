@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,8 @@ class Meter:
         flushed_lsn: What the server was told.
         phase: starting, snapshot, streaming, retrying, stopped.
         last_error: The last error's text.
+        healthy: Monotonic time when all was delivered, or a delivery came, last.
+        snapshot: How far the initial snapshot has come, as it is recorded.
     """
 
     started: float = field(default_factory=time.time)
@@ -36,6 +39,8 @@ class Meter:
     flushed_lsn: int = 0
     phase: str = "starting"
     last_error: str | None = None
+    healthy: float = 0.0
+    snapshot: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The figures as a JSON object."""
@@ -43,4 +48,5 @@ class Meter:
             "phase": self.phase, "messages": self.messages, "records": self.records,
             "transactions": self.transactions, "blocked": self.blocked, "reconnects": self.reconnects,
             "seconds": round(time.time() - self.started, 3), "last_error": self.last_error,
+            "snapshot": dict(self.snapshot),
         }  # fmt: skip

@@ -1,7 +1,7 @@
 """Starting a pipeline: look at the world, create what may be created, stream only when everything fits.
 
-Order: Kafka answers, the position record is read, server and slot are compared with it, the publication is compared
-with the recorded tables; only then the stream starts.
+Order: Kafka answers, the slot is looked at, the position record is read, server and slot are compared with it, the
+publication is compared with the recorded tables; only then the stream starts, and only then the record is written.
 """
 
 from __future__ import annotations
@@ -11,41 +11,38 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from cdc.acknowledger import Acknowledger
-from cdc.errors import OperatorError, PreflightFailed, PublicationChanged, SeamError
-from cdc.events import HEARTBEAT_PREFIX, Events
-from cdc.kafka.admin import Admin
-from cdc.kafka.faults import delivery_error
-from cdc.kafka.positions import PARTITION, POSITIONS_TOPIC, PositionRecord, ensure_topics, read_positions
-from cdc.kafka.producer import Producer
-from cdc.kafka.status import STATUS_TOPIC, encode_status
+from cdc.errors import OperatorError
+from cdc.events import TOKEN_PREFIX, Events
+from cdc.kafka.positions import PositionRecord
+from cdc.kafka.signals import SIGNALS_TOPIC
+from cdc.kafka.status import STATUS_TOPIC
 from cdc.lsn import LSN
-from cdc.postgres.catalog import Catalog
-from cdc.postgres.connection import connect
-from cdc.postgres.preflight import captured, check_database
-from cdc.postgres.publication import (
-    Publication,
-    add_tables,
-    check_unchanged,
-    create_publication,
-    existing,
-    read_publication,
-)
-from cdc.postgres.slot import check_position, create_slot, read_slot
-from cdc.postgres.walsender import SystemIdentity, Walsender
-from cdc.relations import CatalogueView, Relations
+from cdc.postgres.publication import RecordedPublication
+from cdc.postgres.snapshot import SnapshotReader
+from cdc.progress import Progress
+from cdc.recent import RecentTransactions
+from cdc.relations import Relations
 from cdc.render import Record
-from cdc.report import Finding, Severity, blocking
+from cdc.report import Finding
+from cdc.snapshotter import Snapshotter
 from cdc.source import SourceState
 from cdc.task import Hooks, Task
 from cdc.telemetry import Meter
+from cdc.transactional import TransactionalAcknowledger
+from cdc.wire.pgoutput import Message, PgOutput
 from connectors.deadletter import DeadLetters
-from connectors.emit import Emitter
+from connectors.debezium_signals import SIGNAL_PREFIX
+from connectors.decorate import decorated
+from connectors.emit import Emitter, catalogue_view, layout_options
+from connectors.first_start import FirstStart, Publications, renders_of, tell_keyless
 from connectors.postgres import PipelineConfig
-
-WATCH_SECONDS = 5.0
+from connectors.recorder import Recorder
+from connectors.requests import LOOK_SECONDS, Requests
+from connectors.session import Session
+from connectors.snapshot_plan import plan_snapshot, snapshot_mode
+from connectors.watch import Watch
 
 
 def failpoint_from_environment() -> Callable[[str], None]:
@@ -65,30 +62,31 @@ def failpoint_from_environment() -> Callable[[str], None]:
 
 
 class Pipeline:
-    """One attempt to run a pipeline: connections, checks, the task. A new attempt is a new object.
+    """One attempt to run a pipeline. A new attempt is a new object.
 
     Args:
         config: The configuration, read.
         meter: Counts, over all attempts.
         on_finding: Told what is worth saying.
-        manage_topics: Whether topics of our own are created; librdkafka's mock broker cannot create any.
+        manage_topics: Whether topics are created; librdkafka's mock broker cannot create any.
+        instance: The process, over all its attempts.
+        wrote: Whether an earlier attempt of the process wrote a position record.
+
+    Attributes:
+        wrote: Whether the process wrote a position record.
     """
 
     def __init__(
-        self, config: PipelineConfig, meter: Meter, on_finding: Callable[[Finding], None], *, manage_topics: bool = True
-    ) -> None:
+        self, config: PipelineConfig, meter: Meter, on_finding: Callable[[Finding], None], *, manage_topics: bool = True,
+        instance: str = "", wrote: bool = False,
+    ) -> None:  # fmt: skip
         self.config = config
         self.meter = meter
         self.on_finding = on_finding
         self.manage_topics = manage_topics
-        self.catalog: Catalog | None = None
-        self.walsender: Walsender | None = None
-        self.producer: Producer | None = None
-        self.events: Events | None = None
-        self._tables: dict[str, int] = {}
-        self._heartbeat_time = time.monotonic()
-        self._publication_time = time.monotonic()
-        self._status_records, self._status_time = meter.records, time.monotonic()
+        self.instance = instance
+        self.wrote = wrote
+        self.mode = snapshot_mode(config.options)
 
     def run(self, stop: threading.Event, *, once: bool = False) -> None:
         """Start and stream until stopped; with `once`, until what is committed now is delivered.
@@ -96,116 +94,63 @@ class Pipeline:
         Raises:
             SeamError: What ended it; nothing was acknowledged that Kafka does not hold.
         """
+        session = Session(
+            self.config, self.meter, self.on_finding, stop, manage_topics=self.manage_topics, instance=self.instance
+        )
+        recorder = Recorder(session, wrote=self.wrote)
+        snapshot: Snapshotter | None = None
+        requests: Requests | None = None
         try:
-            task, catalog = self._start()
-            goal = LSN.parse(catalog.current_lsn()) if once else None
-            self.meter.phase = "streaming"
+            first = FirstStart(session, recorder, self.mode)
+            if not self.mode.streams:
+                first.rows_only()
+                return
+            record, confirmed = self._position(session, recorder, first)
+            snapshot = self._chunks(session, record)
+            if self.manage_topics:
+                requests = Requests(session, RecentTransactions(), failpoint_from_environment())
+            task = self._task(session, record, confirmed, snapshot, first.publications, requests)
+            start = record.end_lsn if self.config.exactly_once else LSN(0)
+            session.walsender.start(record.slot, record.publication, start)
+            # Only now is the slot ours: another reader's record must not be set back.
+            recorder.write(record)
+            goal = LSN.parse(session.catalog.current_lsn()) if once else None
+            self.meter.phase = "streaming" if snapshot is None else "snapshot"
+            if snapshot is not None:
+                snapshot.start()
             task.run(stop, goal)
         finally:
-            self.close()
+            self.wrote = recorder.wrote
+            if snapshot is not None:
+                snapshot.stop()
+            if requests is not None:
+                requests.close()
+            session.close()
 
-    def close(self) -> None:
-        """Free slot and connections; records that were not delivered are thrown away, to be read again."""
-        if self.walsender is not None:
-            self.walsender.close()
-            self.walsender = None
-        if self.catalog is not None:
-            self.catalog.connection.close()
-            self.catalog = None
-        if self.producer is not None:
-            self.producer.close(purge=self.producer.in_queue() > 0)
-            self.producer = None
-
-    # -- the start ---------------------------------------------------------------------------------------------------
-
-    def _start(self) -> tuple[Task, Catalog]:
-        config = self.config
-        catalog = self.catalog = Catalog(connect(config.source), config.source)
-        producer = self.producer = Producer(config.kafka)
-        producer.reach(20.0)
-        if self.manage_topics:
-            ensure_topics(Admin(config.kafka), [POSITIONS_TOPIC, STATUS_TOPIC])
-        record = read_positions(config.kafka).get(config.name)
-        walsender = self.walsender = Walsender(config.source)
-        identity = walsender.identify()
+    def _position(self, session: Session, recorder: Recorder, first: FirstStart) -> tuple[PositionRecord, LSN]:
+        """The record to stream from, and what the slot has confirmed."""
+        slot = recorder.free_slot()
+        record = recorder.read()
+        if record is not None and record.snapshot.get("phase") == "exported":
+            recorder.start_over(record, "its snapshot was interrupted")
+            record = slot = None
+        elif record is not None and self.mode.when_lost:
+            try:
+                recorder.check(slot, record)
+            except OperatorError as error:
+                recorder.start_over(record, error.message)
+                record = slot = None
         if record is None:
-            record = self._first_start(catalog, walsender, identity)
+            record = first.run(slot)
+            confirmed = record.end_lsn
         else:
-            record = self._next_start(catalog, walsender, identity, record)
-        self._tables = dict(record.tables)
-        self._write_position(producer, record)
-        layout = config.layout
-        if catalog.encoding() == "SQL_ASCII":
-            layout = replace(layout, modes=replace(layout.modes, verify_encoding=True))
-        emitter = Emitter(config, layout)
-        relations = Relations(
-            layout, config.render, CatalogueView(catalog.table_facts, catalog.types),
-            make_render=emitter.make_render, on_finding=self.on_finding,
-        )  # fmt: skip
-        state = SourceState(config.source_options, identity.system_id, identity.timeline)
-        failpoint = failpoint_from_environment()
-        acks = Acknowledger(
-            walsender, producer, config.name, record, meter=self.meter, failpoint=failpoint,
-            stall_seconds=config.options["seam.retry.timeout.ms"] / 1000,
-        )  # fmt: skip
-        hooks = self._hooks(relations, emitter, failpoint)
-        walsender.start(record.slot, record.publication, LSN(0))
-        return Task(walsender, producer, relations, state, acks, hooks, self.meter), catalog
+            confirmed = recorder.check(slot, record)
+            record = self._next_start(session, record, first.publications)
+            if self.mode.always:
+                record = replace(record, snapshot={"phase": "chunks", "tables": {}})
+        return replace(record, instance=self.instance), confirmed
 
-    def _hooks(self, relations: Relations, emitter: Emitter, failpoint: Callable[[str], None]) -> Hooks:
-        config = self.config
-        dead_letters = DeadLetters(config, relations, self.on_finding)
-        events = self.events = Events(
-            config.render, relations.layouts, emitter.emit, binary_mode=config.options["binary.handling.mode"],
-            publishes=config.publishes_message,
-        )  # fmt: skip
-        heartbeat = config.options["heartbeat.interval.ms"] / 1000
-        return Hooks(
-            records_of=events.records_of,
-            dead_letter=dead_letters.handle if dead_letters.active else None,
-            watch=self._watch,
-            watch_seconds=min(WATCH_SECONDS, heartbeat) if heartbeat else WATCH_SECONDS,
-            failpoint=failpoint,
-            partitions={config.render.topics.heartbeat(): 0, STATUS_TOPIC: 0},
-        )
-
-    def _first_start(self, catalog: Catalog, walsender: Walsender, identity: SystemIdentity) -> PositionRecord:
-        config = self.config
-        findings = check_database(catalog, config.wanted)
-        self._tell(findings)
-        made: list[str] = []
-        publication = self._publication(catalog, made)
-        slot = read_slot(catalog, config.wanted.slot)
-        if slot is None:
-            self.on_finding(
-                Finding(
-                    "SLOT_CREATED",
-                    Severity.NOTE,
-                    config.wanted.slot,
-                    "is created; this waits for the transactions that are open now",
-                )
-            )
-            start, _ = create_slot(walsender, config.wanted.slot, failover=config.options["slot.failover"])
-            made.append("slot")
-        else:
-            assert slot.confirmed_flush_lsn is not None
-            start = slot.confirmed_flush_lsn
-            self.on_finding(
-                Finding(
-                    "SLOT_ADOPTED",
-                    Severity.NOTE,
-                    slot.name,
-                    f"exists without a position record: starting at its confirmed position {start}",
-                )
-            )
-        return PositionRecord(
-            identity.system_id, identity.timeline, config.wanted.slot, config.wanted.publication,
-            commit_lsn=LSN(0), ordinal=0, end_lsn=start, tables=self._captured(publication), made=tuple(made),
-        )  # fmt: skip
-
-    def _next_start(
-        self, catalog: Catalog, walsender: Walsender, identity: SystemIdentity, record: PositionRecord
-    ) -> PositionRecord:
+    def _next_start(self, session: Session, record: PositionRecord, publications: Publications) -> PositionRecord:
         wanted = self.config.wanted
         if (record.slot, record.publication) != (wanted.slot, wanted.publication):
             raise OperatorError(
@@ -213,121 +158,105 @@ class Pipeline:
                 f"{record.publication!r}, the configuration names {wanted.slot!r} and {wanted.publication!r}",
                 hint="restore the names, or start anew under another connector name",
             )
-        fork = walsender.fork_point(record.timeline, identity.timeline)
-        check_position(
-            read_slot(catalog, wanted.slot), wanted.slot, record.end_lsn,
-            recorded=SystemIdentity(record.system_id, record.timeline, LSN(0)), current=identity, fork=fork,
+        tables = {table: oid for table, oid in record.tables.items() if session.captures(table)}
+        publications.check(RecordedPublication(tables, **record.publication_form))
+        publication = publications.ensure([])
+        return replace(record, timeline=session.identity.timeline, **publications.recorded_form(publication))
+
+    def _chunks(self, session: Session, record: PositionRecord) -> Snapshotter | None:
+        """The reader of what is left to read by chunks."""
+        if record.snapshot.get("phase") != "chunks":
+            return None
+        plan = plan_snapshot(self.config, session.catalog)
+        options = self.config.options
+        snapshotter = Snapshotter(
+            plan.keyed, renders_of(session, plan), record.snapshot.get("tables", {}),
+            lambda: SnapshotReader(self.config.source, query_timeout=options["database.query.timeout.ms"]),
+            threads=options["snapshot.max.threads"], on_finding=self.on_finding, failpoint=failpoint_from_environment(),
         )  # fmt: skip
-        expected = {table: oid for table, oid in record.tables.items() if self._captures(table)}
-        publication = read_publication(catalog, wanted.publication)
-        check_unchanged(
-            publication, wanted.publication, expected, existing(catalog, list(expected.values())), self._captures
-        )
-        publication = self._publication(catalog, [])
-        return replace(record, timeline=identity.timeline, tables=self._captured(publication))
+        if self.mode.always and plan.keyless:
+            tell_keyless(session, plan.keyless, "are not read again at every start")
+        self.meter.snapshot = snapshotter.as_json()
+        return snapshotter
 
-    def _captures(self, table: str) -> bool:
-        schema, _, name = table.partition(".")
-        return self.config.wanted.selection.captures(schema, name)
-
-    def _captured(self, publication: Publication) -> dict[str, int]:
-        return {table: oid for table, oid in publication.tables.items() if self._captures(table)}
-
-    def _tell(self, findings: Sequence[Finding]) -> None:
-        for finding in findings:
-            if finding.severity in (Severity.WARNING, Severity.NOTE):
-                self.on_finding(finding)
-        blockers = blocking(findings)
-        if blockers:
-            lines = "".join(
-                f"\n  {f.code} {f.subject}: {f.evidence}\n      {f.remedy or ''}".rstrip() for f in blockers
+    def _task(
+        self,
+        session: Session,
+        record: PositionRecord,
+        confirmed: LSN,
+        snapshot: Snapshotter | None,
+        publications: Publications,
+        requests: Requests | None,
+    ) -> Task:
+        config, catalog = self.config, session.catalog
+        layout = layout_options(config, catalog)
+        emitter = Emitter(config, layout)
+        relations = Relations(
+            layout, config.render, catalogue_view(catalog, strict=config.strict),
+            make_render=decorated(session, emitter.make_render, requests), on_finding=self.on_finding,
+        )  # fmt: skip
+        identity = session.identity
+        state = SourceState(config.source_options, identity.system_id, identity.timeline, time.time_ns() // 1000)
+        failpoint = failpoint_from_environment()
+        progress = session.progress(record.end_lsn if config.exactly_once else confirmed)
+        acks: Acknowledger | TransactionalAcknowledger
+        if config.exactly_once:
+            acks = TransactionalAcknowledger(
+                session.walsender,
+                session.producer,
+                config.name,
+                record,
+                meter=self.meter,
+                failpoint=failpoint,
+                progress=progress,
             )
-            raise PreflightFailed(
-                f"{len(blockers)} finding{'s' if len(blockers) > 1 else ''} forbid the start:{lines}",
-                hint="nothing was created or changed; `seam check FILE` shows all findings",
-            )
-
-    def _publication(self, catalog: Catalog, made: list[str]) -> Publication:
-        """The publication, created or extended as the configuration asks."""
-        wanted = self.config.wanted
-        tables = captured(catalog.tables(), wanted.selection)
-        publication = read_publication(catalog, wanted.publication)
-        if publication is None:
-            create_publication(
-                catalog, wanted.publication, None if wanted.autocreate == "all_tables" else _roots(tables), sorted(wanted.operations),
-                via_root=self.config.options["publish.via.partition.root"], connector=self.config.name,
+        else:
+            acks = Acknowledger(
+                session.walsender, session.producer, config.name, record, confirmed, meter=self.meter,
+                failpoint=failpoint, stall_seconds=config.options["seam.retry.timeout.ms"] / 1000, progress=progress,
             )  # fmt: skip
-            made.append("publication")
-        elif wanted.autocreate == "filtered" and not publication.all_tables:
-            missing = [
-                table for table in _roots(tables) if table.qualified not in publication.tables and table.kind == "r"
-            ]
-            if missing:
-                self._tell(
-                    [
-                        f
-                        for f in check_database(catalog, wanted)
-                        if f.severity is Severity.BLOCKS and f.code == "REPLICA_IDENTITY"
-                    ]
-                )
-                add_tables(catalog, wanted.publication, missing)
-                self.on_finding(
-                    Finding(
-                        "PUBLICATION_EXTENDED",
-                        Severity.NOTE,
-                        wanted.publication,
-                        f"{', '.join(t.qualified for t in missing)} added; rows that they hold already are not sent",
-                    )
-                )
-        found = read_publication(catalog, wanted.publication)
-        if found is None:
-            raise PublicationChanged(f"publication {wanted.publication!r} is gone again")
-        return found
-
-    def _write_position(self, producer: Producer, record: PositionRecord) -> None:
-        """Record the position before the stream starts, so that no slot of ours is ever without one."""
-        outcome: list[Any] = []
-        producer.send(
-            POSITIONS_TOPIC, record.encode(), self.config.name.encode(), partition=PARTITION,
-            on_delivery=lambda error, message: outcome.append((error, message)),
+        dead_letters = DeadLetters(config, relations, self.on_finding)
+        events = Events(
+            config.render, relations.layouts, emitter.emit, binary_mode=config.options["binary.handling.mode"],
+            publishes=config.publishes_message, on_message=_token_reader(progress),
         )  # fmt: skip
-        producer.client.flush(30.0)
-        if not outcome or outcome[0][0] is not None:
-            if outcome:
-                raise delivery_error(*outcome[0], where=producer.where)
-            producer.reach(5.0)
-            raise SeamError(f"{producer.where}: the position record was not acknowledged")
-
-    # -- while it streams --------------------------------------------------------------------------------------------
-
-    def _watch(self) -> Sequence[Record]:
-        now = time.monotonic()
-        catalog = self.catalog
-        assert catalog is not None
-        if now - self._publication_time >= WATCH_SECONDS:
-            self._publication_time = now
-            publication = read_publication(catalog, self.config.wanted.publication)
-            alive = existing(catalog, list(self._tables.values()))
-            check_unchanged(publication, self.config.wanted.publication, self._tables, alive, self._captures)
-            assert publication is not None
-            self._tables = self._captured(publication)
-        records: list[Record] = [(STATUS_TOPIC, self.config.name.encode(), self._status(now), None)]
-        interval = self.config.options["heartbeat.interval.ms"] / 1000
-        if interval and now - self._heartbeat_time >= interval:
-            self._heartbeat_time = now
-            # On 15 and newer empty transactions are not sent: only a message moves the slot of a filtered database.
-            catalog.rows("select pg_logical_emit_message(false, %s, '')::text", (HEARTBEAT_PREFIX,))
-            assert self.events is not None
-            records += self.events.heartbeat(time.time_ns() // 1_000_000)
-        return records
-
-    def _status(self, now: float) -> bytes:
-        rate = (self.meter.records - self._status_records) / max(0.001, now - self._status_time)
-        self._status_records, self._status_time = self.meter.records, now
-        return encode_status(self.meter, rate)
+        watch = Watch(session, publications, RecordedPublication(record.tables, **record.publication_form), events)
+        hooks = Hooks(
+            records_of=events.records_of if requests is None else _with_signals(events, requests),
+            dead_letter=dead_letters.handle if dead_letters.active else None,
+            watch=watch.look if requests is None else lambda: [*watch.look(), *requests.look()],
+            watch_seconds=watch.seconds if requests is None else min(watch.seconds, LOOK_SECONDS),
+            failpoint=failpoint,
+            partitions={config.render.topics.heartbeat(): 0, STATUS_TOPIC: 0, SIGNALS_TOPIC: 0},
+            snapshot=snapshot,
+            extended_headers=config.render.extended_headers,
+            latest=session.forms.latest,
+        )
+        if requests is not None:
+            hooks.streamed, hooks.pending = requests.recent.add, lambda: requests.pending
+        task = Task(session.walsender, session.producer, relations, state, acks, hooks, self.meter)
+        if requests is not None:
+            requests.attach(task)
+        return task
 
 
-def _roots(tables: Sequence[Any]) -> list[Any]:
-    """The tables to name in a publication: a partition is a member through its root when that is captured too."""
-    partitioned = any(table.kind == "p" for table in tables)
-    return [table for table in tables if not (partitioned and table.partition)]
+def _token_reader(progress: Progress | None) -> Callable[[Message], None]:
+    """Hands the tokens of writers on to those who wait for them."""
+
+    def read(message: Message) -> None:
+        if progress is not None and message.prefix == TOKEN_PREFIX:
+            identity = message.content.decode("utf-8", "replace")
+            progress.writer.token(identity, None if message.transactional else message.lsn)
+
+    return read
+
+
+def _with_signals(events: Events, requests: Requests) -> Callable[[PgOutput, int, SourceState], Sequence[Record]]:
+    """A logical message may be a signal; every other message is an event."""
+
+    def records_of(message: PgOutput, lsn: int, state: SourceState) -> Sequence[Record]:
+        if isinstance(message, Message) and message.prefix == SIGNAL_PREFIX:
+            return requests.of_message(message)
+        return events.records_of(message, lsn, state)
+
+    return records_of

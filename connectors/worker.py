@@ -6,6 +6,7 @@ Whether to try again is decided by `verdict`, which is pure.
 from __future__ import annotations
 
 import random
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from connectors.postgres import PipelineConfig, with_run_id
 
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 15.0
+SETTLED_SECONDS: Final = 10.0
+"""A stream that was well for so long has recovered, also where there was nothing to acknowledge."""
 
 
 class Verdict(Enum):
@@ -73,6 +76,7 @@ class Worker:
         self.on_finding = on_finding
         self.manage_topics = manage_topics
         self.meter = Meter()
+        self.instance = secrets.token_hex(8)
         self.stop = threading.Event()
 
     def run(self, *, once: bool = False) -> None:
@@ -83,17 +87,24 @@ class Worker:
         """
         patience = self.config.options["seam.retry.timeout.ms"] / 1000
         progress, acknowledged, attempt = time.monotonic(), self.meter.flushed_lsn, 0
+        wrote = False
         while not self.stop.is_set():
+            began = time.monotonic()
+            pipeline = Pipeline(
+                with_run_id(self.config), self.meter, self.on_finding, manage_topics=self.manage_topics,
+                instance=self.instance, wrote=wrote,
+            )  # fmt: skip
             try:
-                Pipeline(with_run_id(self.config), self.meter, self.on_finding, manage_topics=self.manage_topics).run(
-                    self.stop, once=once
-                )
+                pipeline.run(self.stop, once=once)
             except SeamError as error:
                 now = time.monotonic()
-                if self.meter.flushed_lsn != acknowledged:
-                    progress, acknowledged, attempt = now, self.meter.flushed_lsn, 0
+                if self.meter.flushed_lsn != acknowledged or self.meter.healthy - began >= SETTLED_SECONDS:
+                    progress, acknowledged, attempt = max(progress, self.meter.healthy), self.meter.flushed_lsn, 0
+                wrote = pipeline.wrote
                 self.meter.last_error = error.message
-                if verdict(error, now - progress, patience) is Verdict.GIVE_UP or self.stop.is_set():
+                if isinstance(error, RetriableError) and self.stop.is_set():
+                    break  # nothing is lost: what was not acknowledged is read again
+                if verdict(error, now - progress, patience) is Verdict.GIVE_UP:
                     self.meter.phase = "failed"
                     raise
                 attempt += 1
@@ -107,5 +118,5 @@ class Worker:
                 )
                 self.stop.wait(wait)
             else:
-                self.meter.phase = "stopped"
-                return
+                break
+        self.meter.phase = "stopped"

@@ -40,13 +40,16 @@ class PositionRecord:
         timeline: Of the server.
         slot: Slot name.
         publication: Publication name.
-        commit_lsn: Commit LSN of the last transaction that is wholly published.
-        ordinal: Records of the transaction after it that are published too (exactly once, split transactions).
+        commit_lsn: Commit LSN of the last transaction of which records are published.
+        ordinal: 0 when that transaction is wholly published; else how many of its records are (exactly once, split).
         end_lsn: What Postgres may be told.
         tables: `schema.table` -> OID of the captured tables, as the publication held them.
+        publication_form: What else the publication was (`cdc.postgres.publication.RecordedPublication`), empty where
+            only its tables are known.
         made: What we created: "slot", "publication".
         snapshot: State of the initial snapshot, empty for none.
         schema_epoch: Counts Relation messages that changed a layout.
+        instance: The process that wrote it; an older process that sees another one here has been replaced.
     """
 
     system_id: int
@@ -57,9 +60,11 @@ class PositionRecord:
     ordinal: int
     end_lsn: LSN
     tables: Mapping[str, int] = field(default_factory=dict)
+    publication_form: Mapping[str, Any] = field(default_factory=dict)
     made: tuple[str, ...] = ()
     snapshot: Mapping[str, Any] = field(default_factory=dict)
     schema_epoch: int = 0
+    instance: str = ""
 
     def at(self, commit_lsn: LSN, end_lsn: LSN, ordinal: int = 0) -> PositionRecord:
         """The record moved on."""
@@ -78,9 +83,11 @@ class PositionRecord:
                 "ordinal": self.ordinal,
                 "end_lsn": str(self.end_lsn),
                 "tables": dict(self.tables),
+                "publication_form": dict(self.publication_form),
                 "made": list(self.made),
                 "snapshot": dict(self.snapshot),
                 "schema_epoch": self.schema_epoch,
+                "instance": self.instance,
             }
         )
 
@@ -101,7 +108,8 @@ class PositionRecord:
             return cls(
                 int(document["system_id"]), document["timeline"], document["slot"], document["publication"],
                 LSN.parse(document["commit_lsn"]), document["ordinal"], LSN.parse(document["end_lsn"]),
-                document["tables"], tuple(document["made"]), document["snapshot"], document["schema_epoch"],
+                document["tables"], document["publication_form"], tuple(document["made"]), document["snapshot"], document["schema_epoch"],
+                document["instance"],
             )  # fmt: skip
         except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
             raise OperatorError(f"a record of {POSITIONS_TOPIC} is damaged: {type(error).__name__}") from error

@@ -96,7 +96,8 @@ def create_slot(
     """
     snapshot = "export" if export_snapshot else "nothing"
     what = f"(SNAPSHOT '{snapshot}'{', FAILOVER true' if failover else ''})"
-    row = walsender.execute(f"CREATE_REPLICATION_SLOT {quote_identifier(name)} LOGICAL pgoutput {what}")[0]
+    command = f"CREATE_REPLICATION_SLOT {quote_identifier(name)} LOGICAL pgoutput {what}"
+    row = walsender.execute(command, seconds=None)[0]
     return LSN.parse(row[1] or "0/0"), row[2]
 
 
@@ -138,7 +139,7 @@ def check_position(
     recorded: SystemIdentity,
     current: SystemIdentity,
     fork: LSN | None,
-) -> None:
+) -> LSN:
     """Compare the recorded position with server and slot, since `START_REPLICATION` accepts any position silently.
 
     Args:
@@ -148,6 +149,9 @@ def check_position(
         recorded: The server that the position belongs to (system id and timeline).
         current: The server that we talk to.
         fork: Where the recorded timeline was left; None on the same timeline.
+
+    Returns:
+        The slot's position: where the stream starts, and nothing before may be told to it.
 
     Raises:
         SystemChanged, TimelineForked, SlotLost, SlotAhead: The position does not fit.
@@ -185,3 +189,4 @@ def check_position(
             f"else advanced it, and {slot.confirmed_flush_lsn - recorded_end} bytes of changes would be missing",
             hint="find out who reads from the slot; see docs/operations.md, 'A slot that is ahead'",
         )
+    return slot.confirmed_flush_lsn

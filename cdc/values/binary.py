@@ -6,9 +6,10 @@ import base64
 import binascii
 from binascii import b2a_base64, hexlify
 from collections.abc import Callable
+from dataclasses import replace
 
 from cdc.model.schema import BYTES, STRING
-from cdc.values.codec import Codec, ValueModes
+from cdc.values.codec import Codec, ValueModes, placeholder_text
 
 
 def unhex(text: bytes) -> bytes:
@@ -30,29 +31,35 @@ def base64_json(data: bytes) -> bytes:
     return b'"' + b2a_base64(data, newline=False) + b'"'
 
 
-def _bytes_json(text: bytes) -> bytes:
-    return b'"' + b2a_base64(unhex(text), newline=False) + b'"'
+def resolve(modes: ValueModes, raw: Callable[[bytes], bytes] = unhex) -> Codec:
+    """The codec of bytes by `binary.handling.mode`.
 
-
-def _string_codec(encode: Callable[[bytes], bytes], placeholder: str) -> Codec:
-    return Codec(
-        STRING,
-        lambda text: b'"' + encode(unhex(text)) + b'"',
-        lambda text: encode(unhex(text)).decode(),
-        unavailable=placeholder,
-        filler="",
-    )
-
-
-def resolve(modes: ValueModes) -> Codec:
-    """The codec of bytea."""
+    Args:
+        modes: How values look.
+        raw: The server's text -> the bytes.
+    """
     placeholder = modes.unavailable
     match modes.binary:
         case "base64":
-            return _string_codec(base64.standard_b64encode, base64.standard_b64encode(placeholder).decode())
+            return _string(raw, base64.standard_b64encode, None if modes.strict else placeholder)
         case "base64-url-safe":
-            return _string_codec(base64.urlsafe_b64encode, base64.urlsafe_b64encode(placeholder).decode())
+            return _string(raw, base64.urlsafe_b64encode, None if modes.strict else placeholder)
         case "hex":
-            return _string_codec(hexlify, placeholder.decode())
-        case _:
-            return Codec(BYTES, _bytes_json, unhex, unavailable=placeholder, filler=b"")
+            return replace(_string(raw, hexlify, None), unavailable=placeholder_text(modes))
+    return Codec(
+        BYTES,
+        lambda text: b'"' + b2a_base64(raw(text), newline=False) + b'"',
+        raw,
+        unavailable=placeholder,
+        filler=b"",
+    )
+
+
+def _string(raw: Callable[[bytes], bytes], encode: Callable[[bytes], bytes], placeholder: bytes | None) -> Codec:
+    return Codec(
+        STRING,
+        lambda text: b'"' + encode(raw(text)) + b'"',
+        lambda text: encode(raw(text)).decode(),
+        unavailable=None if placeholder is None else encode(placeholder).decode(),
+        filler="",
+    )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cdc.model.schema import STRING, Schema
+from cdc.model.schema import STRING, Schema, Struct
 from cdc.values.jsontext import quote
 
 
@@ -105,4 +105,14 @@ def quoting(modes: ValueModes) -> Callable[[bytes], bytes]:
 
 def text_codec(modes: ValueModes, schema: Schema = STRING, *, exact: bool = True) -> Codec:
     """A codec that carries the server's text as it is."""
-    return Codec(schema, quoting(modes), decode, unavailable=modes.unavailable.decode(), exact=exact, filler="")
+    return Codec(schema, quoting(modes), decode, unavailable=placeholder_text(modes), exact=exact, filler="")
+
+
+def placeholder_text(modes: ValueModes) -> str:
+    """The placeholder of unchanged TOAST values as Java reads its bytes."""
+    return modes.unavailable.decode("utf-8", "replace")
+
+
+def fitted(value: Any, schema: Schema) -> Any:
+    """An `unavailable` or `filler` for a column whose schema is `schema`: a Struct carries the field's own."""
+    return Struct(schema, value.values) if isinstance(value, Struct) else value

@@ -6,7 +6,7 @@ from typing import Final
 
 from cdc.model.schema import FLOAT32, FLOAT64
 from cdc.values.codec import Codec
-from cdc.values.javatext import from_shortest, to_float32
+from cdc.values.javatext import double_text, float_text, from_shortest, to_float32
 
 _SPECIAL: Final = {b"NaN": b'"NaN"', b"Infinity": b'"Infinity"', b"-Infinity": b'"-Infinity"'}
 
@@ -32,8 +32,8 @@ def single(text: bytes) -> float:
     return to_float32(double(text))
 
 
-def float_json(text: bytes) -> bytes:
-    """Shortest digits as Java prints them.
+def double_json(text: bytes) -> bytes:
+    """A float8's text as Java prints the number.
 
     Raises:
         ValueError: The text is no number.
@@ -44,9 +44,23 @@ def float_json(text: bytes) -> bytes:
     special = _SPECIAL.get(text)
     if special is not None:
         return special
-    double(text)
+    value = double(text)
+    if b"e" in text:
+        # Postgres' digits are not Java's for a subnormal, nor where a shorter number lies exactly between two doubles.
+        return double_text(value).encode()
     return from_shortest(text.decode()).encode()
 
 
-FLOAT4: Final = Codec(FLOAT32, float_json, single, filler=0.0)
-FLOAT8: Final = Codec(FLOAT64, float_json, double, filler=0.0)
+def single_json(text: bytes) -> bytes:
+    """A float4's text as Java prints the number.
+
+    Raises:
+        ValueError: The text is no number.
+    """
+    if b"e" in text:
+        return float_text(single(text)).encode()
+    return double_json(text)
+
+
+FLOAT4: Final = Codec(FLOAT32, single_json, single, filler=0.0)
+FLOAT8: Final = Codec(FLOAT64, double_json, double, filler=0.0)

@@ -16,7 +16,11 @@ def double_text(value: float) -> str:
         return "NaN"
     if math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
-    return from_shortest(repr(value))
+    text = repr(value)
+    # Java prints two digits at least, and of those the two nearest: it shows where a subnormal has less than two.
+    if -1e-300 < value < 1e-300 and "." not in text and value:
+        text = f"{value:.1e}"
+    return from_shortest(text)
 
 
 def float_text(value: float) -> str:
@@ -29,8 +33,8 @@ def float_text(value: float) -> str:
 
 
 def shortest_float32(value: float) -> str:
-    """The fewest decimal digits that read back to the same 32-bit float."""
-    for precision in range(1, 10):
+    """The fewest decimal digits that read back to the same 32-bit float, two at least for a subnormal."""
+    for precision in range(2 if -1e-37 < value < 1e-37 else 1, 10):
         text = f"{value:.{precision}g}"
         if to_float32(float(text)) == value:
             return text

@@ -9,10 +9,10 @@ from __future__ import annotations
 from binascii import b2a_base64
 from collections.abc import Callable
 from decimal import Context, Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Final
 
 from cdc.model.schema import BYTES, DECIMAL, FLOAT64, INT32, STRING, Schema, Struct, Type
-from cdc.values.codec import Codec, ValueModes, decode
+from cdc.values.codec import Codec, ValueModes, decode, placeholder_text
 from cdc.values.javatext import double_text
 
 VARIABLE: Final = Schema(
@@ -25,6 +25,7 @@ VARIABLE: Final = Schema(
 
 # numeric holds up to 131072 digits before the point and 16383 behind it.
 _WIDE: Final = Context(prec=150_000, Emax=999_999, Emin=-999_999)
+_MAX_SCALE: Final = 1000
 _SPECIAL: Final = {b"NaN", b"Infinity", b"-Infinity"}
 _STRICT_WORDS: Final = {b"NaN": b"NAN", b"Infinity": b"POSITIVE_INFINITY", b"-Infinity": b"NEGATIVE_INFINITY"}
 
@@ -38,6 +39,14 @@ def precision_and_scale(typmod: int) -> tuple[int, int]:
     """The declared precision and scale; the scale is signed (11 bits) since Postgres 15."""
     packed = typmod - 4
     return (packed >> 16) & 0xFFFF, ((packed & 0x7FF) ^ 0x400) - 0x400
+
+
+def declared_scale(typmod: int, modes: ValueModes) -> int | None:
+    """The scale of a numeric's type modifier, None for none; Debezium loses the sign of a negative one."""
+    if typmod < 4:
+        return None
+    scale = precision_and_scale(typmod)[1]
+    return scale & 0x7FF if modes.strict else scale
 
 
 def decimal_schema(scale: int, precision: int | None) -> Schema:
@@ -63,6 +72,19 @@ def parse_decimal(text: bytes) -> Decimal:
     return value
 
 
+def _whole_number(digits: bytes) -> int:
+    """An integer of any length; Python itself refuses to read more than 4300 digits into an int.
+
+    Raises:
+        ValueError: The text is no integer.
+    """
+    if len(digits) <= 4300:
+        return int(digits)
+    if not digits.removeprefix(b"-").isdigit():
+        raise ValueError("text is not a number")
+    return int(Decimal(digits.decode()))
+
+
 def unscaled(text: bytes, scale: int) -> int:
     """The integer behind a plain decimal text at a scale.
 
@@ -72,8 +94,8 @@ def unscaled(text: bytes, scale: int) -> int:
     whole, _, fraction = text.partition(b".")
     try:
         if len(fraction) == scale:
-            return int(whole + fraction)
-        number = int(whole + fraction)
+            return _whole_number(whole + fraction)
+        number = _whole_number(whole + fraction)
     except ValueError:
         raise ValueError("text is not a number") from None
     shift = scale - len(fraction)
@@ -117,7 +139,8 @@ def fixed(scale: int, precision: int | None, modes: ValueModes) -> Codec:
         return b"null" if value is None else str(value).encode()
 
     to_json = to_number if modes.decimal_numeric else to_base64
-    return Codec(decimal_schema(scale, precision), to_json, to_value, filler=at_scale(0, scale))
+    marker = None if modes.strict else at_scale(int.from_bytes(modes.unavailable, "big", signed=True), scale)
+    return Codec(decimal_schema(scale, precision), to_json, to_value, unavailable=marker, filler=at_scale(0, scale))
 
 
 def _stripped(text: bytes) -> tuple[int, int]:
@@ -125,7 +148,7 @@ def _stripped(text: bytes) -> tuple[int, int]:
     whole, _, fraction = text.partition(b".")
     fraction = fraction.rstrip(b"0")
     try:
-        return int(whole + fraction), len(fraction)
+        return _whole_number(whole + fraction), len(fraction)
     except ValueError:
         raise ValueError("text is not a number") from None
 
@@ -158,26 +181,42 @@ def _double(text: bytes) -> float:
         raise ValueError("text is not a number") from None
 
 
-def _string_codec(modes: ValueModes) -> Codec:
+def _string_codec(scale: int | None, modes: ValueModes) -> Codec:
+    """The server's text.
+
+    Args:
+        scale: The declared scale, None for none.
+        modes: How values look.
+    """
     words = _STRICT_WORDS if modes.strict else {}
+    # A scale that Debezium takes for 2046 and the like has all its zeros spelt out.
+    zeros = b"." + b"0" * scale if modes.strict and scale is not None and scale > _MAX_SCALE else b""
 
-    def to_json(text: bytes) -> bytes:
-        return b'"' + words.get(text, text) + b'"'
+    def to_text(text: bytes) -> bytes:
+        return words[text] if text in words else text + zeros
 
-    def to_value(text: bytes) -> Any:
-        return decode(words.get(text, text))
-
-    return Codec(STRING, to_json, to_value, filler="")
+    filler = "0" if scale is None or scale <= 0 else "0." + "0" * scale
+    return Codec(
+        STRING,
+        (lambda text: b'"' + to_text(text) + b'"') if modes.strict else (lambda text: b'"' + text + b'"'),
+        (lambda text: decode(to_text(text))) if modes.strict else decode,
+        unavailable=placeholder_text(modes),
+        filler=filler,
+    )
 
 
 def resolve(typmod: int, modes: ValueModes) -> Codec:
     """The codec of a numeric with a type modifier, -1 for none."""
+    precision = precision_and_scale(typmod)[0]
+    scale = declared_scale(typmod, modes)
     if modes.decimal == "double":
         return Codec(FLOAT64, _double_json, _double, filler=0.0)
     if modes.decimal == "string":
-        return _string_codec(modes)
-    if typmod < 4:
-        values = _variable_values(VARIABLE)
-        return Codec(VARIABLE, _variable_json, values, filler=variable_struct(0, 0), bind=_variable_values)
-    precision, scale = precision_and_scale(typmod)
-    return fixed(scale, precision, modes)
+        return _string_codec(scale, modes)
+    if scale is not None:
+        return fixed(scale, precision, modes)
+    values = _variable_values(VARIABLE)
+    marker = None if modes.strict else Struct(VARIABLE, [0, modes.unavailable])
+    return Codec(
+        VARIABLE, _variable_json, values, unavailable=marker, filler=variable_struct(0, 0), bind=_variable_values
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from cdc.model.schema import TIME, JavaDate, Schema, Type
-from cdc.values.calendar import clock
+from cdc.values.calendar import MICROS_PER_DAY, clock
 from cdc.values.codec import Codec, ValueModes
 
 MILLIS: Final = Schema(Type.INT32, name="io.debezium.time.Time", version=1)
@@ -28,10 +28,7 @@ def _millis_json(text: bytes) -> bytes:
 
 
 def _connect(text: bytes) -> JavaDate:
-    millis = clock(text) // 1000
-    if millis >= 86_400_000:
-        raise ValueError("24:00 does not fit Connect's Time, which ends before a whole day")
-    return JavaDate(millis)
+    return JavaDate(clock(text) // 1000)
 
 
 def _connect_json(text: bytes) -> bytes:
@@ -47,18 +44,16 @@ def _nanos_json(text: bytes) -> bytes:
 
 
 def clock_text(micros: int) -> str:
-    """`HH:MM:SS` with the fraction that is there, as java.time prints a time: in groups of three digits."""
+    """`HH:MM:SS` with the digits of the fraction that are there, as java.time's ISO formatters print a time."""
     seconds, fraction = divmod(micros, 1_000_000)
     minutes, second = divmod(seconds, 60)
     hour, minute = divmod(minutes, 60)
     text = f"{hour:02d}:{minute:02d}:{second:02d}"
-    if not fraction:
-        return text
-    return f"{text}.{fraction // 1000:03d}" if fraction % 1000 == 0 else f"{text}.{fraction:06d}"
+    return f"{text}.{fraction:06d}".rstrip("0") if fraction else text
 
 
 def _iso(text: bytes) -> str:
-    return clock_text(clock(text)) + "Z"
+    return clock_text(clock(text) % MICROS_PER_DAY) + "Z"
 
 
 def _iso_json(text: bytes) -> bytes:

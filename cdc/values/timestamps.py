@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 from cdc.model.schema import TIMESTAMP, JavaDate, Schema, Type
-from cdc.values.calendar import MICROS_PER_DAY, iso_date, timestamp
+from cdc.values.calendar import MICROS_PER_DAY, iso_date, midnight, minutes, timestamp
 from cdc.values.codec import Codec, ValueModes
 from cdc.values.times import clock_text
 
@@ -19,6 +20,7 @@ CONNECT: Final = Schema(Type.INT64, name=TIMESTAMP, version=1)
 _LONG_MAX: Final = 2**63 - 1
 # The driver's own numbers for the infinities, in milliseconds.
 _INFINITE_MILLIS: Final = {b"infinity": 9223372036825200, b"-infinity": -9223372036832400}
+_INFINITE_MICROS: Final = {text: millis * 1000 for text, millis in _INFINITE_MILLIS.items()}
 _INFINITE_NANOS: Final = {b"infinity": _LONG_MAX, b"-infinity": -_LONG_MAX - 1}
 
 
@@ -54,21 +56,34 @@ def _codec(schema: Schema, infinite: dict[bytes, int], scale: Callable[[int], in
     def to_json(text: bytes) -> bytes:
         return b"%d" % _number(text, infinite, scale)
 
-    return Codec(schema, to_json, to_value, filler=wrap(0))
+    # In nanoseconds Debezium has no stand-in for a value that was not sent.
+    return Codec(schema, to_json, to_value, filler=None if schema is NANOS else wrap(0))
+
+
+def _millis(schema: Schema, wrap: type[int] = int) -> Codec:
+    plain = _codec(schema, _INFINITE_MILLIS, lambda micros: micros // 1000, wrap)
+
+    def to_json(text: bytes) -> bytes:
+        if text[10:11] == b" ":
+            return b"%d" % (timestamp(text) // 1000)
+        return plain.to_json(text)
+
+    return replace(plain, to_json=to_json)
 
 
 def _micros(modes: ValueModes) -> Codec:
     scale = _strict_micros if modes.strict else _fits
-    infinite = {text: millis * 1000 for text, millis in _INFINITE_MILLIS.items()}
 
     def to_value(text: bytes) -> int:
-        return _number(text, infinite, scale)
+        return _number(text, _INFINITE_MICROS, scale)
 
     def to_json(text: bytes) -> bytes:
-        # The common case without further calls: all but the last three decades of a long's microseconds.
-        if text[10:11] == b" ":
-            return b"%d" % timestamp(text)
-        return b"%d" % _number(text, infinite, scale)
+        # The usual text, all six digits there, without a further call; `timestamp` reads the others.
+        if len(text) == 26 and text[10] == 32 and text[16] == 58 and text[19] == 46:
+            digits = text[17:19] + text[20:]
+            if digits.isdigit():
+                return b"%d" % (midnight(text[:10]) + minutes(text[11:16]) + int(digits))
+        return b"%d" % _number(text, _INFINITE_MICROS, scale)
 
     return Codec(MICROS, to_json, to_value, filler=0)
 
@@ -79,13 +94,12 @@ def iso_timestamp(micros: int) -> str:
     return f"{iso_date(day)}T{clock_text(rest)}"
 
 
-def _iso(text: bytes) -> Any:
-    return None if text in _INFINITE_NANOS else iso_timestamp(timestamp(text)) + "Z"
+def _iso(text: bytes) -> str:
+    return iso_timestamp(_number(text, _INFINITE_MICROS, int)) + "Z"
 
 
 def _iso_json(text: bytes) -> bytes:
-    value = _iso(text)
-    return b"null" if value is None else b'"' + value.encode() + b'"'
+    return b'"' + _iso(text).encode() + b'"'
 
 
 def resolve(typmod: int, modes: ValueModes) -> Codec:
@@ -94,10 +108,10 @@ def resolve(typmod: int, modes: ValueModes) -> Codec:
         case "isostring":
             return Codec(ISO, _iso_json, _iso, filler="1970-01-01T00:00:00Z")
         case "connect":
-            return _codec(CONNECT, _INFINITE_MILLIS, lambda micros: micros // 1000, JavaDate)
+            return _millis(CONNECT, JavaDate)
         case "nanoseconds":
             return _codec(NANOS, _INFINITE_NANOS, lambda micros: _fits(micros * 1000))
         case "adaptive" | "adaptive_time_microseconds" if 0 <= typmod <= 3:
-            return _codec(MILLIS, _INFINITE_MILLIS, lambda micros: micros // 1000)
+            return _millis(MILLIS)
         case _:
             return _micros(modes)

@@ -9,17 +9,13 @@ from typing import Final
 from cdc.model.schema import Schema, Type
 from cdc.values.calendar import MICROS_PER_DAY, clock, iso_date, timestamp
 from cdc.values.codec import Codec, ValueModes
+from cdc.values.times import clock_text
 
 TIME: Final = Schema(Type.STRING, name="io.debezium.time.ZonedTime", version=1)
 TIMESTAMP: Final = Schema(Type.STRING, name="io.debezium.time.ZonedTimestamp", version=1)
 
 _ZONED: Final = re.compile(rb"([^+-]*)([+-])(\d\d)(?::(\d\d))?(?::(\d\d))?")
 _INFINITE: Final = {b"infinity": "infinity", b"-infinity": "-infinity"}
-
-
-def _hms(micros: int) -> tuple[str, int]:
-    seconds, fraction = divmod(micros, 1_000_000)
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}", fraction
 
 
 def time_micros(text: bytes) -> int:
@@ -38,8 +34,7 @@ def time_micros(text: bytes) -> int:
 
 
 def _time(text: bytes) -> str:
-    hms, fraction = _hms(time_micros(text))
-    return f"{hms}.{fraction:06d}".rstrip("0") + "Z" if fraction else hms + "Z"
+    return clock_text(time_micros(text)) + "Z"
 
 
 def _time_json(text: bytes) -> bytes:
@@ -65,9 +60,9 @@ def instant_micros(text: bytes) -> int:
 def instant_text(micros: int, digits: int) -> str:
     """`2024-01-01T00:00:00.000000Z`, the fraction padded to a column's precision."""
     day, rest = divmod(micros, MICROS_PER_DAY)
-    hms, fraction = _hms(rest)
+    seconds, fraction = divmod(rest, 1_000_000)
     padded = f".{fraction:06d}"[: digits + 1] if digits else ""
-    return f"{iso_date(day)}T{hms}{padded}Z"
+    return f"{iso_date(day)}T{clock_text(seconds * 1_000_000)}{padded}Z"
 
 
 def _to_value(digits: int) -> Callable[[bytes], str]:
@@ -95,4 +90,4 @@ def timestamptz(typmod: int, _modes: ValueModes) -> Codec:
                 return b'"' + text[:10] + b"T" + (text[11:-3] + b".").ljust(whole - 14, b"0") + b'Z"'
         return b'"' + to_value(text).encode() + b'"'
 
-    return Codec(TIMESTAMP, to_json, to_value, filler=instant_text(0, digits))
+    return Codec(TIMESTAMP, to_json, to_value, filler="1970-01-01T00:00:00Z")

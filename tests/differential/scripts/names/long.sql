@@ -1,0 +1,6 @@
+-- Names at Postgres' limit of 63 bytes.
+-- setup
+create schema sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss;
+create table sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss.ttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt (ccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc int primary key);
+-- stream
+insert into sssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss.ttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt values (1);
