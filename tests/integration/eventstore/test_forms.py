@@ -63,7 +63,7 @@ def test_a_latest_topic_that_is_not_compacted_is_refused_with_the_command_that_m
 
 
 def test_latest_by_transaction_needs_kafka_transactions(database, kafka, prefix):
-    with pytest.raises(ConfigError, match="needs exactly.once.support=required"):
+    with pytest.raises(ConfigError, match=r"needs exactly\.once\.support=required"):
         pipeline(database, kafka.bootstrap, prefix, seam__topic__latest="transaction")
 
 
