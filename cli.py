@@ -6,16 +6,55 @@ Exit codes: 0 done, 1 a defect of ours, 2 usage or configuration, 3 an outside s
 
 from __future__ import annotations
 
+import importlib
 import sys
 import traceback
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from cdc.errors import SeamError
-from connectors import demo_commands, pipeline_commands
 from connectors.console import STDERR, STDOUT
+
+# Command -> module and attribute; a module is imported when its command is asked for, so that `seam run` neither waits
+# for nor carries what other commands need.
+_COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "demo": ("connectors.demo_commands", "demo"),
+    "run": ("connectors.pipeline_commands", "run"),
+    "check": ("connectors.pipeline_commands", "check"),
+    "status": ("connectors.pipeline_commands", "status"),
+    "slots": ("connectors.pipeline_commands", "slots"),
+    "publications": ("connectors.pipeline_commands", "publications"),
+    "connectors": ("connectors.commands", "app"),
+    "handover": ("connectors.handover_commands", "handover"),
+    "replay": ("connectors.replay_commands", "replay"),
+    "log": ("connectors.log_commands", "app"),
+    "deadletter": ("connectors.deadletter_commands", "app"),
+}
+
+
+class _Commands(TyperGroup):
+    """The sub-commands, imported when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        del ctx
+        place = _COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        found = getattr(importlib.import_module(place[0]), place[1])
+        if not isinstance(found, typer.Typer):
+            alone = typer.Typer(add_completion=False)
+            alone.command(cmd_name)(found)
+            found = alone
+        command = typer.main.get_command(found)
+        command.name = cmd_name
+        return command
 
 
 class _Seam(typer.Typer):
@@ -45,6 +84,7 @@ def _say(error: SeamError) -> None:
 
 
 app = _Seam(
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -78,13 +118,6 @@ def _root(
 ) -> None:
     """Change data capture and legacy migration: Postgres to Kafka in Debezium's format, without a JVM."""
 
-
-app.command("demo")(demo_commands.demo)
-app.command("run")(pipeline_commands.run)
-app.command("check")(pipeline_commands.check)
-app.command("status")(pipeline_commands.status)
-app.add_typer(pipeline_commands.slots, name="slots")
-app.add_typer(pipeline_commands.publications, name="publications")
 
 if __name__ == "__main__":
     app()

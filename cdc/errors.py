@@ -3,7 +3,7 @@
     SeamError                    code, hint; the cause is always chained
       ConfigError                every problem found, not the first                 exit 2
       RetriableError             SourceUnavailable, BrokerUnavailable, SlotInUse,
-                                 ConnectRebalancing                                 exit 3 when retries end
+                                 ConnectRebalancing, ConnectUnavailable             exit 3 when retries end
       OperatorError              SlotLost, SlotAhead, TimelineForked, SystemChanged,
                                  PublicationChanged, AuthFailed, PreflightFailed,
                                  Fenced, TopicMismatch                              exit 4
@@ -123,6 +123,12 @@ class ConnectRebalancing(RetriableError):
     """The Connect cluster is rebalancing."""
 
     code = "CONNECT_REBALANCING"
+
+
+class ConnectUnavailable(RetriableError):
+    """No Connect worker can be reached."""
+
+    code = "CONNECT_UNAVAILABLE"
 
 
 class OperatorError(SeamError):

@@ -27,20 +27,26 @@ from cdc.model.schema import (
 )
 from cdc.render import Record, RenderOptions
 from cdc.source import SourceState
+from cdc.values.javahash import hash_order, string_hash
 from cdc.wire.pgoutput import Begin, Commit, Message, PgOutput, Truncate
 
 OWN_PREFIX: Final = "seam."
 """Logical messages of our own begin with it and are never published."""
 
-HEARTBEAT_PREFIX: Final = OWN_PREFIX + "heartbeat"
+_MESSAGE_ID: Final = "io.debezium.connector.postgresql.LogicalDecodingMessageMonitor$LogicalDecodingMessageId"
 
-_MESSAGE_KEY: Final = struct_schema([("prefix", OPTIONAL_STRING)], name="io.debezium.connector.postgresql.MessageKey")
+HEARTBEAT_PREFIX: Final = OWN_PREFIX + "heartbeat"
+TOKEN_PREFIX: Final = OWN_PREFIX + "token"
+
+_MESSAGE_KEY: Final = struct_schema(
+    [("prefix", OPTIONAL_STRING)], name="io.debezium.connector.postgresql.MessageKey", version=1
+)
 
 _TRANSACTION_KEY: Final = struct_schema(
     [("id", STRING)], name="io.debezium.connector.common.TransactionMetadataKey", version=1
 )
 _COLLECTION: Final = struct_schema(
-    [("data_collection", STRING), ("event_count", INT64)], name="event.collection", version=1
+    [("data_collection", STRING), ("event_count", INT64)], name="event.collection", version=1, optional=True
 )
 _TRANSACTION_VALUE: Final = struct_schema(
     [
@@ -53,7 +59,9 @@ _TRANSACTION_VALUE: Final = struct_schema(
     name="io.debezium.connector.common.TransactionMetadataValue",
     version=1,
 )
-_HEARTBEAT_KEY: Final = struct_schema([("serverName", STRING)], name="io.debezium.connector.common.ServerNameKey")
+_HEARTBEAT_KEY: Final = struct_schema(
+    [("serverName", STRING)], name="io.debezium.connector.common.ServerNameKey", version=1
+)
 _HEARTBEAT_VALUE: Final = struct_schema([("ts_ms", INT64)], name="io.debezium.connector.common.Heartbeat", version=1)
 
 Emit = Callable[[SourceRecord], Sequence[Record]]
@@ -90,8 +98,8 @@ class Events:
         content, self._content = _content_form(binary_mode)
         topics = options.topics
         block = struct_schema([("prefix", OPTIONAL_STRING), ("content", content)], name=topics.adjust_schema(
-            "io.debezium.connector.postgresql.Message"))  # fmt: skip
-        self._message_block = block.as_optional()
+            "io.debezium.connector.postgresql.Message"), version=1)  # fmt: skip
+        self._message_block = block
         self._message_schema = struct_schema(
             [
                 ("op", STRING), ("ts_ms", OPTIONAL_INT64), ("source", SOURCE_SCHEMA), ("transaction", BLOCK_SCHEMA),
@@ -105,6 +113,8 @@ class Events:
         if isinstance(message, Truncate):
             return [] if "t" in self.options.skipped else self._truncate(message, lsn, state)
         if isinstance(message, Message):
+            if not message.transactional:
+                state.message_position(message.lsn)
             return self._message(message, lsn, state)
         if not self.options.transaction_metadata:
             return ()
@@ -124,7 +134,7 @@ class Events:
                 continue
             relation = layout.relation
             schema = envelope_schema(layout, self.options.topics)
-            block = state.block_struct(relation.qualified) if self.options.transaction_metadata else None
+            block = state.block_struct(relation.qualified, lsn) if self.options.transaction_metadata else None
             source = state.source_struct(relation.schema, relation.name, lsn)
             value = Struct(schema, [None, None, source, block, "t", nanos // 1_000_000, nanos // 1000, nanos])
             records += self.emit(
@@ -146,7 +156,7 @@ class Events:
         if not message.transactional:
             source.put("txId", None)
         elif self.options.transaction_metadata:
-            block = state.block_struct(self.options.topics.message())
+            block = state.block_struct(self._collection_of(message, state), lsn)
         value = Struct(
             self._message_schema,
             [
@@ -159,6 +169,13 @@ class Events:
             SourceRecord(self.options.topics.message(), None, _MESSAGE_KEY, key, self._message_schema, value)
         )
 
+    def _collection_of(self, message: Message, state: SourceState) -> str:
+        """What a message counts as among a transaction's data collections."""
+        if state.options.strict:
+            # Debezium prints a Java object, another one for each message.
+            return f"{_MESSAGE_ID}@{message.lsn & 0xFFFFFFFF:x}"
+        return self.options.topics.message()
+
     def _boundary(
         self, status: str, transaction_id: str, state: SourceState, counts: dict[str, int] | None
     ) -> Sequence[Record]:
@@ -166,7 +183,8 @@ class Events:
         total = None
         if counts is not None:
             total = sum(counts.values())
-            collections = [Struct(_COLLECTION, [name, count]) for name, count in counts.items()]
+            names = hash_order(list(counts), [string_hash(name) for name in counts])
+            collections = [Struct(_COLLECTION, [name, counts[name]]) for name in names]
         value = Struct(_TRANSACTION_VALUE, [status, transaction_id, total, collections, state.commit_micros // 1000])
         key = Struct(_TRANSACTION_KEY, [transaction_id])
         topic = self.options.topics.transaction()

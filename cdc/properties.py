@@ -22,7 +22,9 @@ Properties = dict[str, str]
 
 _REFERENCE = re.compile(r"\$\{(env|file):([^}]*)\}")
 _SECRET_NAME = re.compile(
-    r"(password|passwd|secret|api[._-]?key|token|jaas\.config|basic\.auth\.user\.info|private[._-]?key)$", re.IGNORECASE
+    r"(password|passwd|passphrase|secret|api[._-]?key|token|jaas\.config|basic\.auth\.user\.info|private[._-]?key"
+    r"|secret[._-]?(access[._-]?)?key|keystore\.key|credentials(\.json)?)$",
+    re.IGNORECASE,
 )
 
 
@@ -37,6 +39,7 @@ class ConfigFile:
         connect: `[connect]`: how to reach a Connect cluster.
         views: `[views.NAME]`.
         slices: `[slices.NAME]`.
+        initial_states: Connector name -> `initial_state` of a Connect JSON body.
     """
 
     path: Path
@@ -45,6 +48,7 @@ class ConfigFile:
     connect: dict[str, Any] = field(default_factory=dict)
     views: dict[str, dict[str, Any]] = field(default_factory=dict)
     slices: dict[str, dict[str, Any]] = field(default_factory=dict)
+    initial_states: dict[str, str] = field(default_factory=dict)
 
     def connector(self, name: str | None = None) -> tuple[str, Properties]:
         """One connector of the file: the named one, or the only one.
@@ -121,7 +125,16 @@ def _from_json(path: Path, text: str) -> ConfigFile:
     name = document.get("name", config.get("name", path.stem))
     if not isinstance(name, str) or not name:
         raise ConfigError([Problem("name", "must be a text that is not empty")], source=str(path))
-    return ConfigFile(path, {name: _texts(path, config)})
+    return ConfigFile(path, {name: _texts(path, config)}, initial_states=_initial_state(path, name, document, config))
+
+
+def _initial_state(path: Path, name: str, document: dict[str, Any], config: dict[str, Any]) -> dict[str, str]:
+    state = None if config is document else document.get("initial_state")
+    if state is None:
+        return {}
+    if str(state).upper() not in ("RUNNING", "PAUSED", "STOPPED"):
+        raise ConfigError([Problem("initial_state", "is none of RUNNING, PAUSED, STOPPED")], source=str(path))
+    return {name: str(state).upper()}
 
 
 def _from_properties(path: Path, text: str) -> ConfigFile:

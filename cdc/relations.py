@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cdc.errors import PublicationChanged
 from cdc.layout import Layout, LayoutOptions, make_layout
 from cdc.model.relation import PgType, Relation, TableFacts
-from cdc.render import ComposedRender, Render, RenderOptions
+from cdc.render import ComposedRender, Outgrown, Render, RenderOptions
 from cdc.report import Finding, Severity
 
 
@@ -17,7 +17,9 @@ def renamed(before: str, after: str) -> Finding:
     return Finding("TABLE_RENAMED", Severity.WARNING, before, f"was renamed to {after}, and so its topic changes")
 
 
-MakeRender = Callable[[Layout], Render]
+MakeRender = Callable[[Layout, Outgrown], Render]
+
+_FIRST_OWN_OID = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +27,11 @@ class CatalogueView:
     """What the relations need of the catalogue, as functions, so that the pure rooms do not know the connection.
 
     Attributes:
-        facts: OID -> keys, nullability and defaults of a table now.
+        facts: Keys, nullability and defaults of a relation's table now.
         types: Reads `pg_type` again.
     """
 
-    facts: Callable[[int], TableFacts]
+    facts: Callable[[Relation], TableFacts]
     types: Callable[[], Mapping[int, PgType]]
 
 
@@ -60,7 +62,7 @@ class Relations:
         self.layout_options = layout_options
         self.render_options = render_options
         self.catalogue = catalogue
-        self.make_render = make_render or (lambda layout: ComposedRender(layout, render_options).render)
+        self.make_render = make_render or self._composed
         self.on_finding = on_finding
         self.renderers: dict[bytes, Render | None] = {}
         self.by_oid: dict[int, Relation] = {}
@@ -86,16 +88,30 @@ class Relations:
                 )
             self.renderers[key] = None
             return
-        facts = self.catalogue.facts(relation.oid)
-        layout = make_layout(relation, facts, self._types_of(relation), self.layout_options)
-        self.layouts[relation.oid] = layout
-        self.renderers[key] = self.make_render(layout)
+        self._lay_out(relation, frozenset())
         if known is not None and known != relation:
             self.epoch += 1
-        self._tell(layout)
+        self._tell(self.layouts[relation.oid])
+
+    def _lay_out(self, relation: Relation, nullable: frozenset[str]) -> Render:
+        facts = self.catalogue.facts(relation)
+        layout = make_layout(relation, facts, self._types_of(relation), self.layout_options, nullable=nullable)
+
+        def outgrown(column: str) -> Render:
+            # The row was written before its column became NOT NULL.
+            return self._lay_out(relation, nullable | {column})
+
+        render = self.make_render(layout, outgrown)
+        self.layouts[relation.oid] = layout
+        self.renderers[relation.oid.to_bytes(4, "big")] = render
+        return render
+
+    def _composed(self, layout: Layout, outgrown: Outgrown) -> Render:
+        return ComposedRender(layout, self.render_options, outgrown).render
 
     def _types_of(self, relation: Relation) -> Mapping[int, PgType]:
-        if any(column.type_oid not in self._types for column in relation.columns):
+        # The labels of an enum and the base of a domain may have changed since they were read.
+        if any(c.type_oid not in self._types or c.type_oid >= _FIRST_OWN_OID for c in relation.columns):
             self._types = self.catalogue.types()
         return self._types
 
@@ -108,5 +124,16 @@ class Relations:
                     Finding(
                         "TYPE_AS_TEXT", Severity.NOTE, f"{table}.{name}",
                         "Debezium does not map this type; its text is published as a string",
+                    )
+                )  # fmt: skip
+        for name in layout.key_from_elsewhere:
+            if (table, f"{name} of the key") not in self._told:
+                self._told.add((table, f"{name} of the key"))
+                self.on_finding(
+                    Finding(
+                        "KEY_NOT_IN_IDENTITY", Severity.WARNING, f"{table}.{name}",
+                        "is part of the key, but an UPDATE or DELETE does not carry it: a changed key cannot be seen, "
+                        "and a DELETE cannot be published",
+                        f'ALTER TABLE "{layout.relation.schema}"."{layout.relation.name}" REPLICA IDENTITY FULL;',
                     )
                 )  # fmt: skip

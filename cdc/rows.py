@@ -7,15 +7,22 @@ tested against it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from cdc.envelope import envelope_schema
-from cdc.layout import Layout, LayoutColumn
+from cdc.layout import REFUSED, Layout, LayoutColumn
 from cdc.model.record import Header, SourceRecord
-from cdc.model.schema import Struct
-from cdc.render import RenderOptions, explain_row
-from cdc.source import SourceState
+from cdc.model.schema import Schema, Struct
+from cdc.render import Refusal, RenderOptions, explain_row
+from cdc.source import Note, SourceState
 from cdc.wire.pgoutput import UNCHANGED, Cell, Delete, Insert, Update, parse_message
+
+
+class _Bound(NamedTuple):
+    """A column with the function that makes values of one of its schemas."""
+
+    column: LayoutColumn
+    to_value: Callable[[bytes], Any]
 
 
 class RowRecords:
@@ -31,9 +38,10 @@ class RowRecords:
         self.options = options
         self.schema = envelope_schema(layout, options.topics)
         # A codec of structs is bound to the schema of the field that holds its values.
-        self._after = [(column, column.codec.values_of(column.schema)) for column in layout.columns]
-        self._before = [(column, column.codec.values_of(column.before_schema)) for column in layout.columns]
-        self._key_columns = [(column, column.codec.values_of(column.schema)) for column in layout.key]
+        self._after = _bind(layout.columns, lambda column: column.schema)
+        self._before = _bind(layout.columns, lambda column: column.before_schema)
+        self._key_columns = _bind(layout.key, lambda column: column.schema)
+        self._notes: list[Note] = []
 
     def records(self, payload: bytes, lsn: int, state: SourceState) -> list[SourceRecord]:
         """The records of one Insert, Update or Delete message.
@@ -41,30 +49,44 @@ class RowRecords:
         Raises:
             ProtocolError: The message is malformed.
             DecodeError: A codec refused a value; names table, column and position.
+            Refusal: A NULL in a column that the layout calls NOT NULL: lay the relation out anew.
         """
         message = parse_message(payload)
+        self._notes = []
         try:
             return list(self._records(message, lsn, state))
         except (ValueError, IndexError) as error:
+            if isinstance(error, Refusal) and error.why == "null":
+                raise
             raise explain_row(self.layout, message, error, state) from error
+
+    def keys(self, payload: bytes) -> tuple[Struct | None, Struct | None]:
+        """The new and the old key of an Update that brings both rows."""
+        message = parse_message(payload)
+        assert isinstance(message, Update)
+        assert message.old is not None
+        return self._key(message.new, "", message.old, message.old_kind), self._key(message.old, message.old_kind)
 
     def _records(self, message: Any, lsn: int, state: SourceState) -> list[SourceRecord]:
         if isinstance(message, Insert):
-            after = self._new(message.new, None)
-            key = self._key(message.new)
+            after = self._new(message.new, None, "")
+            key = self._key(message.new, "")
             return self._kept(("c", key, None, after, None), lsn=lsn, state=state)
         if isinstance(message, Delete):
             before = self._old(message.old, message.old_kind)
-            key = self._key(message.old)
+            key = self._key(message.old, message.old_kind)
             return self._kept(("d", key, before, None, None), lsn=lsn, state=state)
         if not isinstance(message, Update):
             raise ValueError("not a row message")
-        after = self._new(message.new, message.old if message.old_kind == "O" else None)
-        new_key = self._key(message.new, message.old if message.old_kind == "O" else None)
         if message.old is None:
-            return self._kept(("u", new_key, None, after, None), lsn=lsn, state=state)
+            after = self._new(message.new, None, "")
+            return self._kept(("u", self._key(message.new, ""), None, after, None), lsn=lsn, state=state)
         before = self._old(message.old, message.old_kind)
-        old_key = self._key(message.old)
+        after = self._new(message.new, message.old, message.old_kind)
+        if self.options.skip_unchanged and self.layout.columns and before.values == after.values:
+            return []
+        old_key = self._key(message.old, message.old_kind)
+        new_key = self._key(message.new, "", message.old, message.old_kind)
         if self.layout.key and old_key != new_key:
             to, back = ("__debezium.newkey", new_key), ("__debezium.oldkey", old_key)
             return self._kept(("d", old_key, before, None, to), ("c", new_key, None, after, back), lsn=lsn, state=state)
@@ -88,7 +110,7 @@ class RowRecords:
     def _record(
         self, key: Struct | None, value: Struct | None, moved: tuple[str, Struct | None] | None, state: SourceState
     ) -> SourceRecord:
-        headers = state.connect_headers() if self.options.extended_headers else ()
+        headers = state.connect_headers(self._notes) if self.options.extended_headers else ()
         if moved is not None:
             headers = (Header(moved[0], self.layout.key_schema, moved[1]), *headers)
         return SourceRecord(
@@ -100,45 +122,79 @@ class RowRecords:
         relation = self.layout.relation
         nanos = state.clock_nanos
         source = state.source_struct(relation.schema, relation.name, lsn)
-        block = state.block_struct(relation.qualified) if self.options.transaction_metadata else None
+        block = state.block_struct(relation.qualified, lsn) if self.options.transaction_metadata else None
         return Struct(self.schema, [before, after, source, block, op, nanos // 1_000_000, nanos // 1000, nanos])
 
-    def _new(self, cells: Sequence[Cell], old: Sequence[Cell] | None) -> Struct:
+    def _new(self, cells: Sequence[Cell], old: Sequence[Cell] | None, kind: str) -> Struct:
         self._check_width(cells)
-        return Struct(self.layout.row_schema, [self._value(column, cells, old, "") for column in self._after])
+        values = [self._value(bound, cells, old, kind, "after") for bound in self._after]
+        return Struct(self.layout.row_schema, values)
 
     def _old(self, cells: Sequence[Cell], kind: str) -> Struct:
         self._check_width(cells)
-        return Struct(self.layout.before_schema, [self._value(column, cells, None, kind) for column in self._before])
+        return Struct(self.layout.before_schema, [self._old_value(b, cells, kind, "before") for b in self._before])
 
-    def _key(self, cells: Sequence[Cell], old: Sequence[Cell] | None = None) -> Struct | None:
+    def _key(
+        self, cells: Sequence[Cell], kind: str, old: Sequence[Cell] | None = None, old_kind: str = ""
+    ) -> Struct | None:
+        """The key of a row: of an old one of `kind`, or of a new one after an old one of `old_kind`."""
         if self.layout.key_schema is None:
             return None
         self._check_width(cells)
-        return Struct(self.layout.key_schema, [self._value(column, cells, old, "") for column in self._key_columns])
+        if kind:
+            values = [self._old_value(bound, cells, kind, None) for bound in self._key_columns]
+        else:
+            values = [self._value(bound, cells, old, old_kind, None) for bound in self._key_columns]
+        if self.layout.key_constant is not None:
+            values.append(self.layout.key_constant[1])
+        return Struct(self.layout.key_schema, values)
 
     def _check_width(self, cells: Sequence[Cell]) -> None:
         if len(cells) != len(self.layout.relation.columns):
             raise ValueError("column count")
 
     def _value(
-        self,
-        bound: tuple[LayoutColumn, Callable[[bytes], Any]],
-        cells: Sequence[Cell],
-        old: Sequence[Cell] | None,
-        kind: str,
+        self, bound: _Bound, cells: Sequence[Cell], old: Sequence[Cell] | None, kind: str, side: str | None
     ) -> Any:
-        column, to_value = bound
+        """A value of a new row; with `side`, what is missing is noted."""
+        column = bound.column
         cell = cells[column.index]
         if cell is UNCHANGED:
-            if old is None:
-                return column.codec.unavailable
-            cell = old[column.index]
-        if isinstance(cell, bytes):
-            return to_value(cell)
+            if old is not None and (kind == "O" or column.column.key):
+                return self._old_value(bound, old, kind, None)
+            if side is not None:
+                self._note("unavailable", column, b"")
+            return column.unavailable
+        return self._present(bound, cell, side, column.null, "null")
+
+    def _old_value(self, bound: _Bound, cells: Sequence[Cell], kind: str, side: str | None) -> Any:
+        """A value of an old row; a key tuple leaves columns out, and not sent is not NULL."""
+        column = bound.column
+        cell = cells[column.index]
+        if cell is UNCHANGED:
+            return column.unavailable
         if kind == "K" and not column.column.key:
-            # A key tuple leaves the other columns out: not sent is not NULL.
-            if self.layout.modes.strict and not column.schema.optional:
-                return column.codec.filler if column.schema.default is None else column.schema.default
-            return None
-        return column.schema.default if self.options.null_as_default else None
+            return self._present(bound, cell, side, column.absent, "absent")
+        return self._present(bound, cell, side, column.null, "null")
+
+    def _present(self, bound: _Bound, cell: Any, side: str | None, null: Any, why: str) -> Any:
+        column = bound.column
+        if not isinstance(cell, bytes):
+            if null is REFUSED:
+                raise Refusal(column.column.name, why)
+            return null
+        value = bound.to_value(cell)
+        if value is None and column.special:
+            if not column.schema.optional:
+                raise Refusal(column.column.name, "special")
+            if side is not None:
+                self._note(side, column, cell)
+        return value
+
+    def _note(self, kind: str, column: LayoutColumn, text: bytes) -> None:
+        if not self.layout.modes.strict:
+            self._notes.append((kind, column.name, text))
+
+
+def _bind(columns: Sequence[LayoutColumn], schema: Callable[[LayoutColumn], Schema]) -> list[_Bound]:
+    return [_Bound(column, column.codec.values_of(schema(column))) for column in columns]

@@ -5,6 +5,7 @@ What is the same for all rows of a transaction is composed once, when its Begin 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,16 @@ from cdc.values.jsontext import quote, quote_text
 POSITION_HEADER = "seam.position"
 """`system id/timeline/commit LSN/ordinal`: the unique position of a record, part of the extended headers."""
 
-WireHeaders = list[tuple[str, bytes]] | None
+UNAVAILABLE_HEADER = "seam.unavailable"
+"""A JSON array: fields of `after` that the server did not send, being TOAST values that the update did not touch."""
+
+SPECIAL_HEADER = "seam.special"
+"""A JSON object, as in `{"after":{"price":"NaN"}}`: values for which the field's type has no room, and which are null."""
+
+Note = tuple[str, str, bytes]
+"""`("unavailable", field, b"")`, or `("before" | "after", field, text)` for a special value."""
+
+WireHeaders = Sequence[tuple[str, bytes | None]] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,43 +152,77 @@ class SourceState:
             origin = b'"origin":%b,"origin_lsn":%d}' % (quote(self.origin.encode()), self.origin_lsn)
         self.tail = b',"xmin":null,' + origin + b',"transaction":'
 
-    def block(self, collection: str) -> bytes:
-        """The transaction block of the next record of a table, as JSON."""
+    def block(self, collection: str, lsn: bytes) -> bytes:
+        """The transaction block of the next record of a table, as JSON.
+
+        Args:
+            collection: `schema.table`.
+            lsn: The record's LSN as decimal text.
+        """
         order, collection_order = self._count(collection)
-        return b'{"id":%b,"total_order":%d,"data_collection_order":%d}' % (
-            quote(self.transaction_id.encode()), order, collection_order,
+        transaction = self._transaction_of(lsn.decode())
+        return b'{"id":"%b","total_order":%d,"data_collection_order":%d}' % (
+            transaction.encode(), order, collection_order,
         )  # fmt: skip
 
-    def block_struct(self, collection: str) -> Struct:
+    def block_struct(self, collection: str, lsn: int) -> Struct:
         """The same as a struct."""
         order, collection_order = self._count(collection)
-        return Struct(BLOCK_SCHEMA, [self.transaction_id, order, collection_order])
+        return Struct(BLOCK_SCHEMA, [self._transaction_of(str(lsn)), order, collection_order])
+
+    def _transaction_of(self, lsn: str) -> str:
+        # Debezium's id ends with the record's own position, so that no two records have the same one.
+        return f"{self.xid}:{lsn}" if self.options.strict else self.transaction_id
 
     def _count(self, collection: str) -> tuple[int, int]:
         count = self.counts[collection] = self.counts.get(collection, 0) + 1
         return sum(self.counts.values()), count
 
-    def headers(self, first: tuple[str, bytes] | None = None) -> WireHeaders:
-        """The headers of the next record: the key-change header first, then the context, then our position."""
-        headers = [first] if first is not None else []
-        headers += self.context_headers
+    def headers(self, first: tuple[str, bytes] | None = None, notes: Sequence[Note] | None = None) -> WireHeaders:
+        """The headers of the next record: the key-change header first, then the context, then those of our own."""
+        headers = [first, *self.context_headers] if first is not None else list(self.context_headers)
         if self.position:
             headers.append((POSITION_HEADER, f"{self.position}{self.ordinal}".encode()))
             self.ordinal += 1
+        if notes:
+            headers += note_headers(notes)
         return headers or None
 
-    def connect_headers(self) -> tuple[Header, ...]:
+    def connect_headers(self, notes: Sequence[Note] | None = None) -> tuple[Header, ...]:
         """The headers of the next record as Connect headers."""
-        return tuple(Header(name, STRING, value.decode()) for name, value in self.headers() or ())
+        own = self.headers(None, notes) or ()
+        return tuple(Header(name, STRING, None if text is None else text.decode()) for name, text in own)
+
+    def message_position(self, lsn: LSN) -> None:
+        """A message outside of transactions was read; Debezium takes its position for that of a commit."""
+        self.previous_commit = lsn
 
     def source_struct(self, schema: str, table: str, lsn: int | None, *, snapshot: str | None = None) -> Struct:
         """The `source` block as a struct."""
         micros = self.commit_micros
         previous = "null" if self.previous_commit is None else f'"{int(self.previous_commit)}"'
         this = "null" if lsn is None else f'"{lsn}"'
+        if snapshot is None and not self.options.strict:
+            snapshot = "false"
         values: list[Any] = [
             DEBEZIUM_VERSION, CONNECTOR, self.options.prefix, micros // 1000, snapshot, self.options.database,
             f"[{previous},{this}]", micros, micros * 1000, schema, table, self.xid, lsn, None,
             self.origin, None if self.origin is None else self.origin_lsn,
         ]  # fmt: skip
         return Struct(SOURCE_SCHEMA, values)
+
+
+def note_headers(notes: Sequence[Note]) -> list[tuple[str, bytes]]:
+    """The headers that say what is missing in a record, and why."""
+    headers = []
+    unavailable = [quote(name.encode()) for kind, name, _text in notes if kind == "unavailable"]
+    if unavailable:
+        headers.append((UNAVAILABLE_HEADER, b"[" + b",".join(unavailable) + b"]"))
+    sides = []
+    for side in ("before", "after"):
+        members = [quote(name.encode()) + b":" + quote(text) for kind, name, text in notes if kind == side]
+        if members:
+            sides.append(b'"%b":{%b}' % (side.encode(), b",".join(members)))
+    if sides:
+        headers.append((SPECIAL_HEADER, b"{" + b",".join(sides) + b"}"))
+    return headers

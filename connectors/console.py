@@ -17,8 +17,9 @@ from rich.table import Table
 
 from cdc.report import Finding, Severity
 
-STDOUT: Final = Console(highlight=False)
-STDERR: Final = Console(stderr=True, highlight=False)
+# In a pipe no line is folded to the width of a terminal that is not there: SQL must stay SQL.
+STDOUT: Final = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
+STDERR: Final = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 1000)
 
 
 class Output(StrEnum):

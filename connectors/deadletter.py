@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from cdc.errors import RecordError, SeamError
+from cdc.errors import DecodeError, RecordError, SeamError
+from cdc.kafka.producer import producer_config
 from cdc.relations import Relations
 from cdc.render import Record
 from cdc.report import Finding, Severity
@@ -16,6 +17,8 @@ from cdc.source import SourceState
 from connectors.postgres import PipelineConfig
 
 PREFIX: Final = "__connect.errors."
+HEADERS_BYTES: Final = 16_384
+"""What the headers of a dead letter take at most."""
 
 
 class DeadLetters:
@@ -32,17 +35,26 @@ class DeadLetters:
         self.relations = relations
         self.on_finding = on_finding
         self.topic: str | None = config.options["errors.deadletterqueue.topic.name"]
-        self.active = config.options["errors.tolerance"] == "all" and self.topic is not None
+        self.mode: str = config.options["event.processing.failure.handling.mode"]
+        self.tolerant: bool = config.options["errors.tolerance"] == "all"
+        self.active = (self.tolerant or self.mode != "fail") and self.topic is not None
         self.count = 0
+        largest = int(producer_config(config.kafka)["message.max.bytes"])
+        self._room = largest - HEADERS_BYTES
 
     def handle(self, error: SeamError, payload: bytes, state: SourceState) -> Sequence[Record]:
         """The dead letter of a record: the message as Postgres sent it, or the record's value, with what happened.
+
+        What is too large for Kafka is too large for the dead-letter topic as well: then the letter has an empty value,
+        and its headers say what was left out and where it is.
 
         Raises:
             SeamError: The error itself, when it is not one of a single record.
         """
         if not isinstance(error, RecordError) or self.topic is None or error.topic == self.topic:
             raise error
+        if not self.tolerant and not isinstance(error, DecodeError):
+            raise error  # event.processing.failure.handling.mode speaks of events that cannot be made
         self.count += 1
         table = error.table
         if table is None and payload[:1] in (b"I", b"U", b"D"):
@@ -50,7 +62,10 @@ class DeadLetters:
             table = relation.qualified if relation else None
         position = error.position or f"{state.commit_lsn}/{state.ordinal}"
         self.on_finding(Finding("DEAD_LETTER", Severity.WARNING, table or error.topic or "record", error.message))
-        return [(self.topic, None, payload, self._headers(error, table, position))]
+        headers = self._headers(error, table, position)
+        if len(payload) > self._room:
+            return [(self.topic, None, b"", [*(headers or ()), ("seam.omitted.bytes", b"%d" % len(payload))])]
+        return [(self.topic, None, payload, headers)]
 
     def _headers(self, error: RecordError, table: str | None, position: str) -> list[tuple[str, bytes]] | None:
         if not self.config.options["errors.deadletterqueue.context.headers.enable"]:
@@ -62,7 +77,7 @@ class DeadLetters:
             "stage": error.stage,
             "class.name": type(error).__module__ + "." + type(error).__qualname__,
             "exception.class.name": type(error).__qualname__,
-            "exception.message": error.message,
+            "exception.message": error.message[:4096],
         }
         headers = [(PREFIX + name, value.encode()) for name, value in facts.items()]
         return [*headers, ("seam.table", (table or "").encode()), ("seam.position", position.encode())]

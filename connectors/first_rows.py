@@ -16,7 +16,9 @@ from cdc.kafka.faults import delivery_error
 from cdc.kafka.producer import Producer
 from cdc.lsn import LSN
 from cdc.postgres.connection import Source, connect, translated
-from cdc.postgres.snapshot import SnapshotReader, SnapshotTable
+from cdc.postgres.snapshot import SnapshotReader
+from cdc.postgres.snapshot_tables import SnapshotTable
+from cdc.render import Record
 from cdc.render_copy import CopyRender
 from cdc.telemetry import Meter
 
@@ -45,7 +47,6 @@ class FirstRows:
         self,
         tables: Sequence[SnapshotTable],
         renders: Mapping[str, CopyRender],
-        topics: Mapping[str, str],
         *,
         snapshot: str | None,
         lsn: LSN,
@@ -64,14 +65,16 @@ class FirstRows:
         try:
             xid = reader.catalog.value("select txid_current()::int8")
 
-            def send(topic: str, key: bytes | None, value: bytes) -> None:
+            def send(record: Record) -> None:
+                topic, key, value, own = record
+                own = headers() if own is None else own
                 self._window.outstanding += 1
-                while not self.producer.send(topic, value, key, on_delivery=self._window.delivered, headers=headers()):
+                while not self.producer.send(topic, value, key, on_delivery=self._window.delivered, headers=own):
                     self._wait()
                 self.meter.records += 1
 
             rows = copy_tables(
-                reader, tables, renders, topics, send, snapshot=snapshot, lsn=lsn, xid=xid & 0xFFFFFFFF,
+                reader, tables, renders, send, snapshot=snapshot, lsn=lsn, xid=xid & 0xFFFFFFFF,
                 on_progress=self._progress,
             )  # fmt: skip
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +30,7 @@ from cdc.postgres.walsender import Walsender
 from cdc.properties import load, override
 from cdc.report import Finding, Severity, blocking
 from connectors.console import STDERR, STDOUT, Output, bytes_text, tell, write_findings, write_json, write_table
-from connectors.pipeline import recorded_form
+from connectors.first_start import recorded_form
 from connectors.postgres import PipelineConfig, read
 from connectors.postgres_options import OPTIONS
 from connectors.retire import retire as take_back
@@ -380,8 +381,6 @@ def accept(file: File, only: Only = None, settings: Settings = None, bootstrap_s
         raise OperatorError(f"there is no {'position record' if record is None else 'publication'} to accept")
     captures = config.wanted.selection.captures
     form = recorded_form(publication, lambda table: captures(*table.split(".", 1)))
-    from dataclasses import replace
-
     write_record(config, replace(record, **form))
     STDOUT.print(f"recorded: {', '.join(sorted(form['tables'])) or 'no tables'}")
 

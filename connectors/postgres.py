@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from cdc.column_rules import ColumnRules, column_rules
 from cdc.errors import ConfigError, Problem
 from cdc.kafka.client import ClientOptions, client_options
 from cdc.layout import LayoutOptions
@@ -22,12 +23,12 @@ from cdc.render import RenderOptions
 from cdc.report import Finding
 from cdc.selection import compile_patterns, literal_tables, select, selection_problems, split_patterns
 from cdc.source import SourceOptions
-from cdc.topics import ADJUSTMENTS, TopicNames
+from cdc.topics import ADJUSTMENTS, Routing, TopicNames, escape_topic, sanitize_topic
 from cdc.values.registry import ValueModes
+from connectors.converters import ConverterChoice, read_converter
 from connectors.postgres_options import OPTIONS
 from connectors.topic_rules import TopicRule, read_rules
 
-JSON_CONVERTER: Final = "org.apache.kafka.connect.json.JsonConverter"
 _WORDS: Final = {"c": "insert", "u": "update", "d": "delete", "t": "truncate"}
 
 
@@ -43,6 +44,7 @@ class PipelineConfig:
         layout: What it says about rows.
         render: What it says about records.
         source_options: What it says about everything around the row.
+        converters: What writes keys, and what writes values.
         wanted: What it asks of the database.
         findings: What is worth saying about it.
         topic_rules: Topics as declared.
@@ -55,6 +57,7 @@ class PipelineConfig:
     layout: LayoutOptions
     render: RenderOptions
     source_options: SourceOptions
+    converters: tuple[ConverterChoice, ConverterChoice]
     wanted: Wanted
     findings: tuple[Finding, ...]
     topic_rules: tuple[TopicRule, ...] = ()
@@ -117,12 +120,20 @@ def read(
         kafka = client_options(str(servers or ""), resolved, prefix="producer.override.")
     except ConfigError as error:
         problems += error.problems
-    converters = _converters(resolved, options, problems)
+    key, value = (read_converter(side, resolved, problems) for side in ("key", "value"))
     key_columns = _key_columns(options, problems)
-    rules = _topic_rules(options, resolved, problems)
+    strict = options.get("seam.compat") == "strict"
+    rules, routing = ColumnRules(), None
+    try:
+        rules = column_rules(resolved, strict=strict)
+        routing = _routing(options)
+    except ConfigError as error:
+        problems += error.problems
+    topic_rules = _topic_rules(options, resolved, problems)
     if problems:
         raise ConfigError(problems, source=origin)
-    return _assemble(name, options, kafka, converters, key_columns, (*secrets, *options.findings), rules)
+    findings = (*secrets, *options.findings)
+    return _assemble(name, options, kafka, (key, value), _Shapes(key_columns, rules, routing), findings, topic_rules)
 
 
 def _combinations(options: Options) -> list[Problem]:
@@ -131,57 +142,17 @@ def _combinations(options: Options) -> list[Problem]:
         problems.append(
             Problem("errors.tolerance", "is all without errors.deadletterqueue.topic.name: records would vanish")
         )
+    mode = options.get("event.processing.failure.handling.mode")
+    if mode != "fail" and not options.get("errors.deadletterqueue.topic.name"):
+        problems.append(
+            Problem(
+                "event.processing.failure.handling.mode",
+                f"is {mode} without errors.deadletterqueue.topic.name: records would vanish",
+            )
+        )
     if options.get("snapshot.mode") == "custom":
         problems.append(Problem("snapshot.mode", "custom names a Java class, which the native engine cannot run"))
     return problems
-
-
-@dataclass(frozen=True, slots=True)
-class _Converters:
-    key_schemas: bool
-    value_schemas: bool
-    key_numeric: bool
-    value_numeric: bool
-    value_default: bool | None
-
-
-def _converters(resolved: Mapping[str, str], options: Options, problems: list[Problem]) -> _Converters:
-    def flag(name: str, default: bool) -> bool:
-        text = resolved.get(name)
-        if text is None:
-            return default
-        if text.strip().lower() not in ("true", "false"):
-            problems.append(Problem(name, f"{text!r} is neither true nor false"))
-        return text.strip().lower() == "true"
-
-    numeric = {}
-    for side in ("key", "value"):
-        converter = options.get(f"{side}.converter")
-        if converter not in (JSON_CONVERTER, "JsonConverter", None):
-            problems.append(Problem(f"{side}.converter", f"{converter} is not carried out yet; {JSON_CONVERTER} is"))
-        form = resolved.get(f"{side}.converter.decimal.format", "BASE64").upper()
-        if form not in ("BASE64", "NUMERIC"):
-            problems.append(Problem(f"{side}.converter.decimal.format", "is neither BASE64 nor NUMERIC"))
-        numeric[side] = form == "NUMERIC"
-        known = {
-            "schemas.enable",
-            "decimal.format",
-            "replace.null.with.default",
-            "schemas.cache.size",
-            "schema.content",
-        }
-        for name in resolved:
-            prefix = f"{side}.converter."
-            if name.startswith(prefix) and name[len(prefix) :] not in known and converter == JSON_CONVERTER:
-                problems.append(Problem(name, "JsonConverter has no such option"))
-    default_name = "value.converter.replace.null.with.default"
-    return _Converters(
-        flag("key.converter.schemas.enable", True),
-        flag("value.converter.schemas.enable", True),
-        numeric["key"],
-        numeric["value"],
-        flag(default_name, True) if default_name in resolved else None,
-    )
 
 
 def _topic_rules(options: Options, resolved: Mapping[str, str], problems: list[Problem]) -> tuple[TopicRule, ...]:
@@ -217,26 +188,64 @@ def _key_columns(options: Options, problems: list[Problem]) -> KeyColumns:
     return look_up
 
 
-def _assemble(
-    name: str,
-    options: Options,
-    kafka: ClientOptions,
-    converters: _Converters,
-    key_columns: KeyColumns,
-    findings: tuple[Finding, ...],
-    rules: tuple[TopicRule, ...],
-) -> PipelineConfig:
-    strict = options["seam.compat"] == "strict"
-    topics = TopicNames(
+@dataclass(frozen=True, slots=True)
+class _Shapes:
+    key_columns: KeyColumns
+    rules: ColumnRules
+    routing: Routing | None
+
+
+def _routing(options: Options) -> Routing | None:
+    """The regex strategies' options.
+
+    Raises:
+        ConfigError: An expression that cannot be read, or none.
+    """
+    if "Regex" not in options["topic.naming.strategy"]:
+        return None
+    from cdc.transforms.javaregex import JavaPattern
+
+    patterns: dict[str, JavaPattern | None] = {}
+    problems = []
+    for option in ("topic.regex", "topic.key.field.regex"):
+        text = options.get(option)
+        try:
+            patterns[option] = None if text is None else JavaPattern(text)
+        except ValueError as error:
+            problems.append(Problem(option, str(error)))
+    for option in ("topic.regex", "topic.replacement"):
+        if options.get(option) is None:
+            problems.append(Problem(option, f"is required with {options['topic.naming.strategy']}"))
+    regex = patterns.get("topic.regex")
+    if problems or regex is None:
+        raise ConfigError(problems)
+    return Routing(
+        regex,
+        options["topic.replacement"],
+        options["topic.key.field.name"] if options["topic.key.enforce.uniqueness"] else None,
+        patterns["topic.key.field.regex"],
+        options["topic.key.field.replacement"],
+    )
+
+
+def _topics(options: Options, routing: Routing | None) -> TopicNames:
+    strategy = options["topic.naming.strategy"].rpartition(".")[2]
+    return TopicNames(
         prefix=options["topic.prefix"],
         delimiter=options["topic.delimiter"],
         heartbeat_prefix=options["heartbeat.topics.prefix"] or options["topic.heartbeat.prefix"],
         heartbeat_name=options["topic.heartbeat.name"],
         transaction_name=options["topic.transaction"],
-        adjust_schema=ADJUSTMENTS[options["schema.name.adjustment.mode"]],
+        with_schema=strategy.startswith("Schema"),
+        sanitize=escape_topic if "Unicode" in strategy else sanitize_topic,
+        routing=routing,
+        adjust_schema=ADJUSTMENTS[options["schema.name.adjustment.mode"]].schema,
     )
+
+
+def _modes(options: Options, *, numeric: bool) -> ValueModes:
     placeholder = options["unavailable.value.placeholder"]
-    modes = ValueModes(
+    return ValueModes(
         decimal=options["decimal.handling.mode"],
         time_precision=options["time.precision.mode"],
         interval=options["interval.handling.mode"],
@@ -245,27 +254,54 @@ def _assemble(
         money_fraction_digits=options["money.fraction.digits"],
         include_unknown=options["include.unknown.datatypes"],
         unavailable=bytes.fromhex(placeholder[4:]) if placeholder.startswith("hex:") else placeholder.encode(),
-        decimal_numeric=converters.value_numeric,
-        strict=strict,
+        decimal_numeric=numeric,
+        strict=options["seam.compat"] == "strict",
     )
+
+
+def _assemble(
+    name: str,
+    options: Options,
+    kafka: ClientOptions,
+    converters: tuple[ConverterChoice, ConverterChoice],
+    shapes: _Shapes,
+    findings: tuple[Finding, ...],
+    topic_rules: tuple[TopicRule, ...],
+) -> PipelineConfig:
+    strict = options["seam.compat"] == "strict"
+    topics = _topics(options, shapes.routing)
+    key, value = converters
     selection = select(options)
     skipped = frozenset(options["skipped.operations"]) - {"none"}
-    null_as_default = converters.value_default if converters.value_default is not None else strict
+    # Where nobody decided, NULL is a null, and only strict mode replaces it as Connect's converters do.
+    null_as_default = strict if value.null_as_default is None else value.null_as_default
     return PipelineConfig(
         name=name,
         options=options,
         source=_source(name, options),
         kafka=kafka,
-        layout=LayoutOptions(topics, selection, modes, key_columns, ADJUSTMENTS[options["field.name.adjustment.mode"]]),
+        layout=LayoutOptions(
+            topics,
+            selection,
+            _modes(options, numeric=value.numeric),
+            _modes(options, numeric=key.numeric) if key.numeric != value.numeric else None,
+            shapes.key_columns,
+            shapes.rules,
+            ADJUSTMENTS[options["field.name.adjustment.mode"]].field,
+            # Debezium's stream has no comments, whatever the option says.
+            options["include.schema.comments"] and not strict,
+        ),
         render=RenderOptions(
             topics=topics,
-            key_schemas=converters.key_schemas,
-            value_schemas=converters.value_schemas,
-            key_decimal_numeric=converters.key_numeric,
-            value_decimal_numeric=converters.value_numeric,
+            key_schemas=key.schemas,
+            value_schemas=value.schemas,
+            key_decimal_numeric=key.numeric,
+            value_decimal_numeric=value.numeric,
             null_as_default=null_as_default,
+            key_null_as_default=strict if key.null_as_default is None else key.null_as_default,
             tombstones=options["tombstones.on.delete"],
             skipped=skipped,
+            skip_unchanged=options["skip.messages.without.change"],
             transaction_metadata=options["provide.transaction.metadata"],
             extended_headers=options["extended.headers.enabled"],
         ),
@@ -278,6 +314,7 @@ def _assemble(
             transaction_metadata=options["provide.transaction.metadata"],
             snapshot_null=strict and not null_as_default,
         ),
+        converters=converters,
         wanted=Wanted(
             selection=selection,
             slot=options["slot.name"],
@@ -287,7 +324,7 @@ def _assemble(
             literal_tables=literal_tables(split_patterns(options["table.include.list"])),
         ),
         findings=findings,
-        topic_rules=rules,
+        topic_rules=topic_rules,
     )
 
 

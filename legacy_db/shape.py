@@ -16,7 +16,7 @@ from cdc.layout import Layout, make_layout
 from cdc.model.relation import PgType, Relation, ReplicaIdentity, TableFacts
 from cdc.postgres.catalog import Catalog
 from cdc.postgres.preflight import captured
-from cdc.postgres.snapshot import describe
+from cdc.postgres.snapshot_tables import describe
 from legacy_db.bridge import Bridge
 from legacy_db.expected import DEFAULT_FOR_NULL, Expectation, expectation
 
@@ -176,10 +176,10 @@ def read_shape(
     """
     schema, _, name = table.partition(".")
     oid = catalog.value("select to_regclass(%s)::oid::int8", (sql.Identifier(schema, name).as_string(),))
-    found = describe(catalog, oid) if oid is not None else None
+    found = describe(catalog, oid, None) if oid is not None else None
     if found is None:
         raise OperatorError(f"there is no table {table} at {bridge.source.address}")
-    relation, column_types = found
+    relation, column_types = found.relation, found.types
     known = types if types is not None else catalog.types()
     facts = catalog.table_facts(relation.oid)
     layout = make_layout(relation, facts, known, bridge.layout)

@@ -93,6 +93,7 @@ class ColumnFacts:
         generated: `attgenerated`: "" or "s" (stored) or "v" (virtual).
         type_name: `format_type(atttypid, atttypmod)`.
         comment: `col_description`, None for none.
+        dimensions: `attndims`, of arrays.
     """
 
     not_null: bool = False
@@ -100,6 +101,7 @@ class ColumnFacts:
     generated: str = ""
     type_name: str = ""
     comment: str | None = None
+    dimensions: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +111,11 @@ class TableFacts:
     Attributes:
         primary_key: Column names in the key's definition order; empty for none.
         unique_key: Columns of the first usable unique index, in index order; empty for none.
+        any_unique_key: The same as Debezium chooses it, usable or not.
         columns: By name.
     """
 
     primary_key: tuple[str, ...] = ()
     unique_key: tuple[str, ...] = ()
+    any_unique_key: tuple[str, ...] = ()
     columns: dict[str, ColumnFacts] = field(default_factory=dict)

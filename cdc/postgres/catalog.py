@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
 from cdc.model.relation import ColumnFacts, PgType, ReplicaIdentity, TableFacts
-from cdc.postgres.connection import Source, translated
+from cdc.postgres.connection import Source, bounded, translated
+
+QUERY_SECONDS: Final = 90.0
+"""Longer than the `statement_timeout` of our connections: only a server that does not keep it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +81,20 @@ select c.oid::int8, n.nspname, c.relname, c.relkind::text, c.relpersistence::tex
 
 _COLUMNS = """
 select a.attname, a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attgenerated::text,
-       format_type(a.atttypid, a.atttypmod), col_description(a.attrelid, a.attnum)
+       format_type(a.atttypid, a.atttypmod), col_description(a.attrelid, a.attnum), a.attndims
   from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
  where a.attrelid = %s and a.attnum > 0 and not a.attisdropped
  order by a.attnum
 """
 
-# A partition or an unnamed unique index over an expression cannot be a key: indkey holds 0 there.
+# A unique index over an expression cannot be a key: indkey holds 0 there.
 _INDEXES = """
-select i.indisprimary,
+select i.indisprimary, i.indisvalid and i.indpred is null,
        array(select a.attname::text from unnest(i.indkey) with ordinality k(attnum, place)
-               join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
-              where k.place <= i.indnkeyatts order by k.place),
+               join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum order by k.place),
        i.indnkeyatts
   from pg_index i join pg_class x on x.oid = i.indexrelid
- where i.indrelid = %s and i.indisunique and i.indisvalid and i.indpred is null and not (0 = any (i.indkey))
+ where i.indrelid = %s and i.indisunique and not (0 = any (i.indkey))
  order by i.indisprimary desc, x.relname
 """
 
@@ -115,8 +117,20 @@ class Catalog:
         Raises:
             SeamError: As `cdc.postgres.faults` translates the error.
         """
-        with translated(self.source, "reading the catalogue of"):
+        with (
+            translated(self.source, "reading the catalogue of"),
+            bounded(self.connection, QUERY_SECONDS),
+        ):
             return self.connection.execute(query, parameters or None).fetchall()
+
+    def run(self, statement: str) -> None:
+        """Run a statement of the configuration, whether it gives rows or not.
+
+        Raises:
+            SeamError: As `cdc.postgres.faults` translates the error.
+        """
+        with translated(self.source, "running heartbeat.action.query in"):
+            self.connection.execute(statement.encode())
 
     def value(self, query: str, parameters: Sequence[Any] = ()) -> Any:
         """The only value of a query's only row, None for no row."""
@@ -142,14 +156,24 @@ class Catalog:
         columns = {row[0]: ColumnFacts(*row[1:]) for row in self.rows(_COLUMNS, (oid,))}
         primary: tuple[str, ...] = ()
         unique: tuple[str, ...] = ()
-        for is_primary, names, width in self.rows(_INDEXES, (oid,)):
-            if len(names) != width:
-                continue
+        any_unique: tuple[str, ...] = ()
+        for is_primary, usable, names, width in self.rows(_INDEXES, (oid,)):
             if is_primary:
-                primary = tuple(names)
-            elif not unique:
-                unique = tuple(names)
-        return TableFacts(primary, unique, columns)
+                primary = tuple(names[:width])
+                continue
+            # Debezium takes the first by name: partial ones, and the columns of INCLUDE, count there.
+            any_unique = any_unique or tuple(names)
+            if usable and not unique:
+                unique = tuple(names[:width])
+        return TableFacts(primary, unique, any_unique, columns)
+
+    def named_table_facts(self, schema: str, name: str) -> TableFacts:
+        """The same of the table that has this name now; empty when there is none."""
+        oid = self.value(
+            "select c.oid::int8 from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = %s and c.relname = %s",
+            (schema, name),
+        )
+        return TableFacts() if oid is None else self.table_facts(oid)
 
     def version(self) -> int:
         """`server_version_num`."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -87,6 +90,31 @@ def translated(source: Source, task: str) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise translate(error, where=f"{task} {source.address}") from error
+
+
+@contextmanager
+def bounded(connection: psycopg.Connection[Any], seconds: float) -> Iterator[None]:
+    """End the connection when what is done on it takes longer: `statement_timeout` is the server's, who may be frozen.
+
+    Args:
+        connection: Raises `OperationalError` in whoever waits for it.
+        seconds: How long it may take.
+    """
+    end = socket.socket(fileno=os.dup(connection.fileno()))
+
+    def give_up() -> None:
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        end.close()
 
 
 def connect(source: Source, *, statement_timeout: str = "60s", **more: Any) -> psycopg.Connection[Any]:

@@ -340,11 +340,13 @@ def _tables(catalog: Catalog, wanted: Wanted, tables: list[Table], publication: 
         findings.append(Finding("NO_TABLES", Severity.BLOCKS, "table.include.list", "no table is captured"))
     everything = wanted.autocreate == "all_tables" or (publication is not None and publication.all_tables)
     for table in tables if everything else chosen:
-        findings += _one_table(catalog, wanted, table)
+        findings += _one_table(
+            catalog, wanted, table, published=publication is not None and table.qualified in publication.tables
+        )
     return findings
 
 
-def _one_table(catalog: Catalog, wanted: Wanted, table: Table) -> list[Finding]:
+def _one_table(catalog: Catalog, wanted: Wanted, table: Table, *, published: bool) -> list[Finding]:
     name = table.qualified
     if table.persistence == "u":
         return [
@@ -359,7 +361,7 @@ def _one_table(catalog: Catalog, wanted: Wanted, table: Table) -> list[Finding]:
     findings = []
     changes = wanted.operations & {"update", "delete"}
     if table.identity is ReplicaIdentity.NOTHING and changes:
-        findings.append(_identity(table, "has REPLICA IDENTITY NOTHING"))
+        findings.append(_identity(table, "has REPLICA IDENTITY NOTHING", published=published))
     elif not table.identity_usable and changes and table.kind == "r":
         why = "has no primary key" if table.identity is ReplicaIdentity.DEFAULT else "its identity index is gone"
         if table.inherits:
@@ -369,9 +371,9 @@ def _one_table(catalog: Catalog, wanted: Wanted, table: Table) -> list[Finding]:
             (table.oid,),
         ):
             why = "has a deferrable primary key, which is no identity"
-        findings.append(_identity(table, why))
+        findings.append(_identity(table, why, published=published))
     if table.identity is ReplicaIdentity.FULL:
-        findings += _full_identity(catalog, table)
+        findings += _full_identity(catalog, table, published=published)
     if table.row_security:
         findings.append(
             Finding(
@@ -396,21 +398,23 @@ def _one_table(catalog: Catalog, wanted: Wanted, table: Table) -> list[Finding]:
     return findings or [_ok("TABLE", name, "can be published: UPDATE and DELETE keep working")]
 
 
-def _identity(table: Table, why: str) -> Finding:
+def _identity(table: Table, why: str, *, published: bool) -> Finding:
+    # A start on a publication that holds the table changes nothing for the application: it only inserts, or fails.
+    severity = Severity.WARNING if published else Severity.BLOCKS
+    what = "it is published, so that" if published else "once it is published,"
     return Finding(
-        "REPLICA_IDENTITY", Severity.BLOCKS, table.qualified,
-        f"{why}: once it is published, UPDATE and DELETE fail in the application",
+        "REPLICA_IDENTITY", severity, table.qualified, f"{why}: {what} UPDATE and DELETE fail in the application",
         f'ALTER TABLE "{table.schema}"."{table.name}" REPLICA IDENTITY FULL; -- or add a primary key, or exclude the table',
     )  # fmt: skip
 
 
-def _full_identity(catalog: Catalog, table: Table) -> list[Finding]:
+def _full_identity(catalog: Catalog, table: Table, *, published: bool) -> list[Finding]:
     if catalog.version() >= 180_000 and catalog.value(
         "select exists (select 1 from pg_attribute where attrelid = %s and attgenerated <> '' and not attisdropped)",
         (table.oid,),
     ):
         return [
-            Finding("REPLICA_IDENTITY", Severity.BLOCKS, table.qualified,
+            Finding("REPLICA_IDENTITY", Severity.WARNING if published else Severity.BLOCKS, table.qualified,
                     "has REPLICA IDENTITY FULL and generated columns, which are not published: on 18 its UPDATE and DELETE would fail",
                     f'ALTER TABLE "{table.schema}"."{table.name}" REPLICA IDENTITY DEFAULT; -- with a primary key')
         ]  # fmt: skip

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import select
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+import psycopg
 from psycopg import pq
 
 from cdc.errors import OperatorError, SeamError, SourceUnavailable
@@ -20,6 +23,8 @@ from cdc.postgres.faults import by_state, from_text
 from cdc.wire.frames import status_update
 
 WAL_SENDER_TIMEOUT_SECONDS: Final = 120
+CONNECT_SECONDS: Final = 10.0
+ANSWER_SECONDS: Final = 60.0
 _OK = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 
 
@@ -68,26 +73,65 @@ class Walsender:
     Args:
         source: The server.
 
+    Attributes:
+        where: Server and task, for messages.
+        get_copy_data: libpq's own, for the hot loop; raises `driver_error`, which `lost` translates.
+
     Raises:
         SourceUnavailable: It cannot be reached.
         AuthFailed: It refuses us.
     """
 
+    driver_error: Final = psycopg.Error
+
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._where = f"replication from {source.address}"
+        self.where = f"replication from {source.address}"
         self._warning: SeamError | None = None
         conninfo = source.conninfo(
             settings={"wal_sender_timeout": f"{WAL_SENDER_TIMEOUT_SECONDS}s"}, replication="database"
         )
-        self._pg = pq.PGconn.connect(conninfo.encode())
-        if self._pg.status != pq.ConnStatus.OK:
-            text = " ".join(self._pg.error_message.decode("utf-8", "replace").split())
-            self._pg.finish()
-            raise from_text(text, where=self._where)
+        self._pg = pq.PGconn.connect_start(conninfo.encode())
+        self._connect()
         self._pg.notice_handler = self._notice
         self._fd = self._pg.socket
         self.get_copy_data = self._pg.get_copy_data
+
+    def _connect(self) -> None:
+        # libpq's blocking calls would hold up every other thread of this process, and signals.
+        deadline = time.monotonic() + CONNECT_SECONDS
+        text = f"the server did not answer within {CONNECT_SECONDS:.0f} s"
+        while (left := deadline - time.monotonic()) > 0 and self._pg.status != pq.ConnStatus.BAD:
+            step = self._pg.connect_poll()
+            if step == pq.PollingStatus.OK:
+                return
+            if step == pq.PollingStatus.FAILED:
+                break
+            end = [self._pg.socket]
+            writing = step == pq.PollingStatus.WRITING
+            select.select([] if writing else end, end if writing else [], [], min(left, 1.0))
+        text = " ".join(self._pg.error_message.decode("utf-8", "replace").split()) or text
+        self._pg.finish()
+        raise from_text(text, where=self.where)
+
+    def _run(self, command: str, seconds: float | None) -> Any:
+        """Send a command and wait for its first result."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        with self._translated():
+            self._pg.send_query(command.encode())
+            while self._pg.flush():
+                select.select([], [self._fd], [], 1.0)
+            while self._pg.is_busy():
+                if deadline is not None and time.monotonic() > deadline:
+                    raise SourceUnavailable(
+                        f"{self.where}: no answer to {command.split(maxsplit=1)[0]} within {seconds:.0f} s"
+                    )
+                if select.select([self._fd], [], [], 0.5)[0]:
+                    self._pg.consume_input()
+            result = self._pg.get_result()
+        if result is None:
+            raise SourceUnavailable(f"{self.where}: the connection was lost")
+        return result
 
     def _notice(self, result: Any) -> None:
         severity = result.error_field(pq.DiagnosticField.SEVERITY_NONLOCALIZED)
@@ -95,15 +139,34 @@ class Walsender:
             return
         state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"01000").decode()
         text = (result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode("utf-8", "replace")
-        self._warning = by_state(state, f"the server warns: {text}", where=self._where)
+        self._warning = by_state(state, f"the server warns: {text}", where=self.where)
 
-    def execute(self, command: str) -> list[list[str | None]]:
+    def lost(self, error: BaseException) -> SeamError:
+        """The error of ours for one of the driver's; the caller raises it `from` the original."""
+        return SourceUnavailable(f"{self.where}: {' '.join(str(error).split()) or 'the connection was lost'}")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            raise self.lost(error) from error
+
+    def execute(self, command: str, *, seconds: float | None = ANSWER_SECONDS) -> list[list[str | None]]:
         """Run a replication command or a query, and return its rows as text.
 
+        Args:
+            command: The command.
+            seconds: How long the answer may take; None for any time.
+
         Raises:
+            SourceUnavailable: No answer in time, or the connection is gone.
             SeamError: As `cdc.postgres.faults` translates the server's error.
         """
-        result = self._pg.exec_(command.encode())
+        result = self._run(command, seconds)
+        with self._translated():
+            while self._pg.get_result() is not None:
+                pass
         self._check(result)
         return [
             [self._text(result.get_value(row, column)) for column in range(result.nfields)]
@@ -123,8 +186,8 @@ class Walsender:
         state = result.error_field(pq.DiagnosticField.SQLSTATE)
         text = " ".join(result.error_message.decode("utf-8", "replace").split())
         if state is None:
-            return SourceUnavailable(f"{self._where}: {text or 'the connection was lost'}")
-        return by_state(state.decode(), text, where=self._where)
+            return SourceUnavailable(f"{self.where}: {text or 'the connection was lost'}")
+        return by_state(state.decode(), text, where=self.where)
 
     def identify(self) -> SystemIdentity:
         """Which server this is."""
@@ -157,7 +220,8 @@ class Walsender:
         options = f"proto_version '1', publication_names {quote_literal(quote_identifier(publication))}"
         if messages:
             options += ", messages 'true'"
-        result = self._pg.exec_(f"START_REPLICATION SLOT {quote_identifier(slot)} LOGICAL {start} ({options})".encode())
+        command = f"START_REPLICATION SLOT {quote_identifier(slot)} LOGICAL {start} ({options})"
+        result = self._run(command, ANSWER_SECONDS)
         if result.status != pq.ExecStatus.COPY_BOTH:
             raise self._error_of(result)
         self._pg.nonblocking = 1
@@ -173,18 +237,20 @@ class Walsender:
             SeamError: The server sent a warning.
         """
         readable, _, _ = select.select([self._fd], [], [], max(0.0, seconds))
-        if readable:
-            self.consume()
+        # Also when the socket has nothing: bytes that TLS has taken from it already do not make it readable.
+        self.consume()
         return bool(readable)
 
     def consume(self) -> None:
-        """Take in what the socket holds."""
-        try:
+        """Take in what the socket holds.
+
+        Raises:
+            SourceUnavailable: The connection is gone.
+            SeamError: The server sent a warning.
+        """
+        with self._translated():
             self._pg.consume_input()
-        except Exception as error:
-            raise SourceUnavailable(f"{self._where}: {' '.join(str(error).split())}") from error
-        if self._warning is not None:
-            raise self._warning
+        self.raise_warning()
 
     def raise_warning(self) -> None:
         """Raise what the server warned of since the last call.
@@ -207,13 +273,9 @@ class Walsender:
             SourceUnavailable: The connection is gone.
         """
         update = status_update(max(received, flushed), flushed, flushed, time.time_ns() // 1000, reply=reply)
-        try:
+        with self._translated():
             self._pg.put_copy_data(update)
             self._flush()
-        except SeamError:
-            raise
-        except Exception as error:
-            raise SourceUnavailable(f"{self._where}: {' '.join(str(error).split())}") from error
 
     def _flush(self) -> None:
         deadline = time.monotonic() + WAL_SENDER_TIMEOUT_SECONDS / 2
@@ -223,15 +285,16 @@ class Walsender:
             if readable:
                 self._pg.consume_input()
             if time.monotonic() >= deadline:
-                raise SourceUnavailable(f"{self._where}: the server does not take our status updates")
+                raise SourceUnavailable(f"{self.where}: the server does not take our status updates")
 
     def end_of_stream(self) -> SeamError:
         """Why the server ended the COPY: an error of its own, or a shutdown."""
-        result = self._pg.get_result()
-        while result is not None and result.status in (*_OK, pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT):
+        with self._translated():
             result = self._pg.get_result()
+            while result is not None and result.status in (*_OK, pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT):
+                result = self._pg.get_result()
         if result is None or result.status == pq.ExecStatus.COPY_BOTH:
-            return SourceUnavailable(f"{self._where}: the server ended the stream (it is shutting down)")
+            return SourceUnavailable(f"{self.where}: the server ended the stream (it is shutting down)")
         return self._error_of(result)
 
     def stop(self, seconds: float = 5.0) -> None:

@@ -7,14 +7,21 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from cdc.model.schema import JavaDate, Schema, Type
-from cdc.values.codec import Codec, fitted
+from cdc.values.codec import IDENTITY, Codec, fitted
+
+_ITEM: Final = rb'(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^"\\{}%b]++))'
+_FLAT: Final = {
+    delimiter: re.compile(b"%b(?:%b%b)*" % (_ITEM % delimiter, delimiter, _ITEM % delimiter), re.DOTALL)
+    for delimiter in (b",", b";", b":")
+}
+_ITEMS: Final = {delimiter: re.compile(_ITEM % delimiter, re.DOTALL) for delimiter in (b",", b";", b":")}
 
 Item = bytes | list[Any] | None
 
 _BOUNDS: Final = re.compile(rb"(?:\[[+-]?\d+:[+-]?\d+\])+=")
 _UNESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
 _TOKENS: Final = {
-    delimiter: re.compile(rb'"((?:[^"\\]|\\.)*)"|([{}%b])|((?:[^"\\{}%b]|\\.)+)' % (delimiter, delimiter), re.DOTALL)
+    delimiter: re.compile(rb'"((?:[^"\\]|\\.)*)"|([{}%b])|([^"\\{}%b]+)' % (delimiter, delimiter), re.DOTALL)
     for delimiter in (b",", b";", b":")
 }
 
@@ -43,6 +50,8 @@ def parse_array(text: bytes, delimiter: bytes = b",") -> list[Item]:
         if b"}" in inner:
             raise ValueError("array text has unbalanced braces")
         return [None if item == b"NULL" else item for item in inner.split(delimiter)]
+    if _FLAT[delimiter].fullmatch(inner) is not None:
+        return [_item(quoted, bare) for quoted, bare in _ITEMS[delimiter].findall(inner)]
     return _parse_nested(text, delimiter)
 
 
@@ -74,7 +83,7 @@ def _parse_nested(text: bytes, delimiter: bytes) -> list[Item]:
         else:
             if not expecting or len(stack) == 1:
                 raise ValueError("array text lacks a delimiter")
-            stack[-1].append(_item(quoted, bare))
+            stack[-1].append(_item(quoted or b"", bare or b""))
             expecting = False
     if position != len(text) or len(stack) != 1 or len(top) != 1:
         raise ValueError("array text has unbalanced braces")
@@ -83,10 +92,9 @@ def _parse_nested(text: bytes, delimiter: bytes) -> list[Item]:
     return root
 
 
-def _item(quoted: bytes | None, bare: bytes | None) -> bytes | None:
-    if quoted is None:
-        assert bare is not None
-        return None if bare == b"NULL" else _UNESCAPE.sub(rb"\1", bare)
+def _item(quoted: bytes, bare: bytes) -> bytes | None:
+    if bare:
+        return None if bare == b"NULL" else bare
     return _UNESCAPE.sub(rb"\1", quoted) if b"\\" in quoted else quoted
 
 
@@ -147,6 +155,8 @@ def array(element: Codec, marker: list[Any] | None, dimensions: int = 1, delimit
             if text == b"{}":
                 return b"[]"
             if text[-1:] == b"}" and b"}" not in text[:-1]:
+                if element_json is IDENTITY:
+                    return b"[" + text[1:-1].replace(b"NULL", b"null") + b"]"
                 items = text[1:-1].split(delimiter)
                 written = [b"null" if item == b"NULL" else element_json(item) for item in items]
                 return b"[" + b",".join(written) + b"]"

@@ -6,7 +6,7 @@ The calendar is the proleptic Gregorian one, as in Postgres and java.time; year 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NoReturn
 
 MICROS_PER_SECOND: Final = 1_000_000
 MICROS_PER_MINUTE: Final = 60_000_000
@@ -61,13 +61,24 @@ class _Midnights(dict[bytes, int]):
         return micros
 
 
-_midnight: Final = _Midnights().__getitem__
+class _Minutes(dict[bytes, int]):
+    """`HH:MM` -> microseconds since midnight."""
+
+    def __missing__(self, _text: bytes) -> NoReturn:
+        raise ValueError("text is not a time of day")
+
+
+midnight: Final = _Midnights().__getitem__
+"""The microseconds since the epoch at the midnight of a date's text; remembered."""
 # Postgres writes 24:00 for the end of a day.
-_MINUTES: Final = {
-    b"%02d:%02d" % (hour, minute): (hour * 60 + minute) * MICROS_PER_MINUTE
-    for hour in range(25)
-    for minute in range(60)
-}
+minutes: Final = _Minutes(
+    {
+        b"%02d:%02d" % (hour, minute): (hour * 60 + minute) * MICROS_PER_MINUTE
+        for hour in range(25)
+        for minute in range(60)
+    }
+).__getitem__
+"""The microseconds since midnight of `HH:MM`, up to 24:59."""
 
 
 def clock(text: bytes) -> int:
@@ -76,18 +87,17 @@ def clock(text: bytes) -> int:
     Raises:
         ValueError: The text is no time of day.
     """
-    minutes = _MINUTES.get(text[:5])
     length = len(text)
     digits = text[6:8] + text[9:]
-    if minutes is None or text[5:6] != b":" or not digits.isdigit() or (length != 8 and text[8:9] != b"."):
+    if text[5:6] != b":" or not digits.isdigit() or (length != 8 and text[8:9] != b"."):
         raise ValueError("text is not a time of day")
     if length == 15:
-        return minutes + int(digits)
+        return minutes(text[:5]) + int(digits)
     if length == 8:
-        return minutes + int(digits) * MICROS_PER_SECOND
+        return minutes(text[:5]) + int(digits) * MICROS_PER_SECOND
     if not 9 < length < 15:
         raise ValueError("text is not a time of day")
-    return minutes + int(digits.ljust(8, b"0"))
+    return minutes(text[:5]) + int(digits.ljust(8, b"0"))
 
 
 def timestamp(text: bytes) -> int:
@@ -97,19 +107,18 @@ def timestamp(text: bytes) -> int:
         ValueError: The text is no timestamp.
     """
     length = len(text)
-    if length < 19 or text[10] != 32 or text[-1] == 67:
+    if length < 19 or text[10] != 32 or text[16] != 58:
         return _unusual_timestamp(text)
-    minutes = _MINUTES.get(text[11:16])
     digits = text[17:19] + text[20:]
-    if minutes is None or text[16] != 58 or not digits.isdigit() or (length != 19 and text[19] != 46):
+    if not digits.isdigit() or (length != 19 and text[19] != 46):
         return _unusual_timestamp(text)
     if length == 26:
-        return _midnight(text[:10]) + minutes + int(digits)
+        return midnight(text[:10]) + minutes(text[11:16]) + int(digits)
     if length == 19:
-        return _midnight(text[:10]) + minutes + int(digits) * MICROS_PER_SECOND
+        return midnight(text[:10]) + minutes(text[11:16]) + int(digits) * MICROS_PER_SECOND
     if not 20 < length < 26:
         return _unusual_timestamp(text)
-    return _midnight(text[:10]) + minutes + int(digits.ljust(8, b"0"))
+    return midnight(text[:10]) + minutes(text[11:16]) + int(digits.ljust(8, b"0"))
 
 
 def _unusual_timestamp(text: bytes) -> int:

@@ -45,7 +45,8 @@ def double_json(text: bytes) -> bytes:
     if special is not None:
         return special
     value = double(text)
-    if b"e-3" in text:
+    if b"e" in text:
+        # Postgres' digits are not Java's for a subnormal, nor where a shorter number lies exactly between two doubles.
         return double_text(value).encode()
     return from_shortest(text.decode()).encode()
 
@@ -56,7 +57,7 @@ def single_json(text: bytes) -> bytes:
     Raises:
         ValueError: The text is no number.
     """
-    if b"e-" in text:
+    if b"e" in text:
         return float_text(single(text)).encode()
     return double_json(text)
 

@@ -16,6 +16,7 @@ _ESCAPES: Final = {b"%c" % code: b"\\u%04X" % code for code in range(32)} | {
 }  # fmt: skip
 # One class is found faster than the alternatives of `_SPECIAL`.
 _find_special = re.compile(rb'["\\\x00-\x1f\xf0-\xf4]').search
+_find_rare = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\xf0-\xf4]").search
 
 
 def _escape(match: re.Match[bytes]) -> bytes:
@@ -32,6 +33,11 @@ def quote(text: bytes) -> bytes:
     """A JSON string of UTF-8 bytes."""
     if _find_special(text) is None:
         return b'"' + text + b'"'
+    if _find_rare(text) is None:
+        # What documents and prose are full of; the backslash first, since the others bring new ones.
+        return b'"%b"' % text.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n").replace(
+            b"\r", b"\\r"
+        ).replace(b"\t", b"\\t")
     return b'"' + _SPECIAL.sub(_escape, text) + b'"'
 
 
@@ -41,5 +47,11 @@ def quote_raw(text: bytes) -> bytes:
 
 
 def quote_text(text: str) -> str:
-    """A JSON string of a text; a lone surrogate becomes `?` as in Java's UTF-8 encoder."""
-    return quote(text.encode("utf-8", "replace")).decode("utf-8")
+    r"""A JSON string of a text; half of a surrogate pair becomes its `\u` escape."""
+    try:
+        return quote(text.encode()).decode()
+    except UnicodeEncodeError:
+        pieces = re.split("([\ud800-\udfff])", text)
+        return (
+            '"' + "".join(quote_text(p)[1:-1] if i % 2 == 0 else f"\\u{ord(p):04X}" for i, p in enumerate(pieces)) + '"'
+        )

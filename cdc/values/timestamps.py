@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from cdc.model.schema import TIMESTAMP, JavaDate, Schema, Type
-from cdc.values.calendar import MICROS_PER_DAY, iso_date, timestamp
+from cdc.values.calendar import MICROS_PER_DAY, iso_date, midnight, minutes, timestamp
 from cdc.values.codec import Codec, ValueModes
 from cdc.values.times import clock_text
 
@@ -59,6 +60,17 @@ def _codec(schema: Schema, infinite: dict[bytes, int], scale: Callable[[int], in
     return Codec(schema, to_json, to_value, filler=None if schema is NANOS else wrap(0))
 
 
+def _millis(schema: Schema, wrap: type[int] = int) -> Codec:
+    plain = _codec(schema, _INFINITE_MILLIS, lambda micros: micros // 1000, wrap)
+
+    def to_json(text: bytes) -> bytes:
+        if text[10:11] == b" ":
+            return b"%d" % (timestamp(text) // 1000)
+        return plain.to_json(text)
+
+    return replace(plain, to_json=to_json)
+
+
 def _micros(modes: ValueModes) -> Codec:
     scale = _strict_micros if modes.strict else _fits
 
@@ -66,9 +78,11 @@ def _micros(modes: ValueModes) -> Codec:
         return _number(text, _INFINITE_MICROS, scale)
 
     def to_json(text: bytes) -> bytes:
-        # The common case without further calls: all but the last three decades of a long's microseconds.
-        if text[10:11] == b" ":
-            return b"%d" % timestamp(text)
+        # The usual text, all six digits there, without a further call; `timestamp` reads the others.
+        if len(text) == 26 and text[10] == 32 and text[16] == 58 and text[19] == 46:
+            digits = text[17:19] + text[20:]
+            if digits.isdigit():
+                return b"%d" % (midnight(text[:10]) + minutes(text[11:16]) + int(digits))
         return b"%d" % _number(text, _INFINITE_MICROS, scale)
 
     return Codec(MICROS, to_json, to_value, filler=0)
@@ -94,10 +108,10 @@ def resolve(typmod: int, modes: ValueModes) -> Codec:
         case "isostring":
             return Codec(ISO, _iso_json, _iso, filler="1970-01-01T00:00:00Z")
         case "connect":
-            return _codec(CONNECT, _INFINITE_MILLIS, lambda micros: micros // 1000, JavaDate)
+            return _millis(CONNECT, JavaDate)
         case "nanoseconds":
             return _codec(NANOS, _INFINITE_NANOS, lambda micros: _fits(micros * 1000))
         case "adaptive" | "adaptive_time_microseconds" if 0 <= typmod <= 3:
-            return _codec(MILLIS, _INFINITE_MILLIS, lambda micros: micros // 1000)
+            return _millis(MILLIS)
         case _:
             return _micros(modes)

@@ -115,8 +115,9 @@ def renumbered(records: Sequence[Canonical]) -> list[Canonical]:
     for record in records:
         for text in (record.value, record.key):
             if text is not None:
-                for pattern, kind in _NUMBERS:
-                    found.setdefault(kind, set()).update(int(match[kind]) for match in pattern.finditer(text))
+                for pattern, group in _NUMBERS:
+                    numbers = found.setdefault(_kind(group, text), set())
+                    numbers.update(int(match[group]) for match in pattern.finditer(text))
     ranks = {kind: {number: rank for rank, number in enumerate(sorted(numbers), 1)} for kind, numbers in found.items()}
     return [
         replace(
@@ -128,16 +129,21 @@ def renumbered(records: Sequence[Canonical]) -> list[Canonical]:
     ]
 
 
+def _kind(group: str, text: str) -> str:
+    # The position of a message is the end of its log record: whether a row begins there is a matter of page borders.
+    return group + " of a message" if text.startswith('{"op":"m"') and group != "xid" else group
+
+
 def _ranked(text: str, ranks: Mapping[str, Mapping[int, int]]) -> str:
-    for pattern, kind in _NUMBERS:
-        text = pattern.sub(_replacing(kind, ranks.get(kind, {})), text)
+    for pattern, group in _NUMBERS:
+        text = pattern.sub(_replacing(group, ranks.get(_kind(group, text), {})), text)
     for pattern, instead in _TIMES:
         text = pattern.sub(instead, text)
     return text
 
 
-def _replacing(kind: str, ranks: Mapping[int, int]) -> Callable[[re.Match[str]], str]:
-    return lambda match: match[1] + str(ranks[int(match[kind])])
+def _replacing(group: str, ranks: Mapping[int, int]) -> Callable[[re.Match[str]], str]:
+    return lambda match: match[1] + str(ranks[int(match[group])])
 
 
 def parsed(text: str | None) -> Any:

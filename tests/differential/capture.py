@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -89,7 +89,10 @@ def prepare(script: Script, database: Database, engines: tuple[str, ...]) -> Cas
         for slot in slots.values():
             database.execute(f"select pg_create_logical_replication_slot('{slot}', 'pgoutput')")
         sessions.run(script.stream)
-    xid = database.value(f"insert into public.{END_TABLE} values (1) returning pg_current_xact_id()::text::int8")
+    with database.connect(autocommit=False) as connection:  # two operations, as one of them may be left out
+        connection.execute(f"insert into public.{END_TABLE} values (1)")
+        connection.execute(f"update public.{END_TABLE} set id = id")
+        xid = connection.execute("select pg_current_xact_id()::text::int8").fetchone()[0]
     return Case(script, database, publication, slots, int(str(xid)))
 
 
@@ -112,7 +115,9 @@ def by_debezium(case: Case, connect: ConnectWorker, bootstrap: str) -> list[Reco
             connect.running(name)  # a failed task ends the wait with its trace
             return _when_ended(case, _read(bootstrap))
 
-        return wait_until(finished, 60, f"Debezium to capture {case.script.name}", every=0.1)
+        wait_until(finished, 60, f"Debezium to capture {case.script.name}", every=0.1)
+        connect.delete(name)  # only now is all sent that came before the end: there is no order between topics
+        return _when_ended(case, _read(bootstrap))
     finally:
         connect.delete(name)
         _clear(bootstrap)
@@ -141,11 +146,28 @@ def by_seam(
     )
     worker = Worker(config, findings.append, manage_topics=manage_topics)
     try:
-        worker.run(once=True)
-        return _when_ended(case, _read(bootstrap))
+        if "heartbeat.interval.ms" not in case.script.options:
+            worker.run(once=True)
+            return _when_ended(case, _read(bootstrap))
+        return _until_a_heartbeat(worker, case, bootstrap)
     finally:
         if manage_topics:
             _clear(bootstrap)
+
+
+def _until_a_heartbeat(worker: Worker, case: Case, bootstrap: str) -> list[Record]:
+    thread = threading.Thread(target=worker.run, name="engine", daemon=True)
+    thread.start()
+
+    def beaten() -> list[Record]:
+        records = _when_ended(case, _read(bootstrap))
+        return records if any((record.key or b"").find(b"serverName") >= 0 for record in records) else []
+
+    try:
+        return wait_until(beaten, 30, "a heartbeat", every=0.1)
+    finally:
+        worker.stop.set()
+        thread.join(40)
 
 
 def _ours(topic: str) -> bool:
@@ -176,11 +198,14 @@ def _is_end(value: bytes) -> bool:
 
 def _clear(bootstrap: str) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
-    names = [name for name in topics(bootstrap) if _ours(name)]
-    if names:
-        for deletion in admin.delete_topics(names).values():
+
+    def gone() -> bool:
+        names = [name for name in admin.list_topics(timeout=10).topics if _ours(name)]
+        for deletion in admin.delete_topics(names).values() if names else ():
             deletion.result(30)
-        wait_until(lambda: not [n for n in topics(bootstrap) if _ours(n)], 30, "the topics to go")
+        return not names
+
+    wait_until(gone, 30, "the topics to go")
 
 
 def _create(bootstrap: str, names: set[str], partitions: int) -> None:
@@ -189,6 +214,3 @@ def _create(bootstrap: str, names: set[str], partitions: int) -> None:
         wanted = [NewTopic(name, num_partitions=partitions, replication_factor=1) for name in sorted(names)]
         for creation in admin.create_topics(wanted).values():
             creation.result(30)
-
-
-Engine = Callable[..., Any]

@@ -48,7 +48,7 @@ def read(script: Script) -> list[Canonical]:
     path = path_of(script)
     again = "record it: pytest tests/differential --record-golden"
     assert path.exists(), f"{script.name} has no capture of Debezium; {again}"
-    head, *rest = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    head, *rest = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     assert head["sha256"] == script.digest, f"{script.name} has changed since Debezium captured it; {again}"
     schemas, records = rest[: head["schemas"]], rest[head["schemas"] :]
 

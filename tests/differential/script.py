@@ -188,7 +188,7 @@ class Sessions:
         for connection in self._open.values():
             connection.close()
 
-    def __enter__(self) -> Sessions:
+    def __enter__(self) -> Sessions:  # noqa: PYI034 - Self needs an import that says no more
         return self
 
     def __exit__(self, *_exception: object) -> None:

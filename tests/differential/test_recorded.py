@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.differential import golden
-from tests.differential.canonical import canonical, renumbered
+from tests.differential.canonical import Canonical, canonical, renumbered
 from tests.differential.capture import by_seam, prepare
 from tests.differential.compare import check_equal
 from tests.differential.script import Script
@@ -16,5 +16,17 @@ def test_the_engine_writes_what_debezium_wrote(recorded_script: Script, mock_kaf
     theirs = golden.read(recorded_script)
     case = prepare(recorded_script, database, ("seam",))
     ours = renumbered(canonical(by_seam(case, mock_kafka, manage_topics=False)))
-    # The mock broker has its own number of partitions; it keeps the order of each key, and so of each topic's record.
-    check_equal(recorded_script.name, *([replace(record, partition=0) for record in side] for side in (theirs, ours)))
+    check_equal(recorded_script.name, _by_key(theirs), _by_key(ours), live=False)
+
+
+def _by_key(records: list[Canonical]) -> list[Canonical]:
+    """Records in the order of their keys: the mock broker has partitions of its own, and keeps the order of each key."""
+    ordered = sorted(
+        records, key=lambda record: (record.key is None, record.key or record.value or "", _is_end(record))
+    )
+    return [replace(record, partition=0) for record in ordered]
+
+
+def _is_end(record: Canonical) -> bool:
+    # The keys of a transaction's two boundaries differ in strict mode, in the position that is numbered anew.
+    return (record.value or "").startswith('{"status":"END"')

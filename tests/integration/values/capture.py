@@ -15,8 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
+from tests.integration.values.catalog import PINNED, column_facts, texts, types_behind
 from tests.integration.values.families import DEFAULTS, FAMILIES, MODES, REQUIRED, TOASTED, Family
 from tests.stack.postgres import Database, fresh_database
 from tests.stack.stack import Stack
@@ -33,11 +32,6 @@ _DEFAULT_TYPES = (
     "create domain price as numeric(8,3)",
     "create domain short_text as varchar(10)",
     "create domain mood_text as text",
-)
-
-SESSION = (
-    "set datestyle = 'ISO'; set intervalstyle = 'postgres'; set timezone = 'UTC'; set bytea_output = 'hex'; "
-    "set extra_float_digits = 3; set lc_monetary = 'C'; set client_encoding = 'UTF8'"
 )
 
 
@@ -132,52 +126,6 @@ def default_table(name: str) -> Table:
     return Table(name, definitions, [f"insert into {name} (id) values (0)"], 1)
 
 
-def types_behind(connection: psycopg.Connection[Any], oids: Sequence[int]) -> list[dict[str, Any]]:
-    """`pg_type` rows of the columns' types and of what they consist of."""
-    found: dict[int, dict[str, Any]] = {}
-    wanted = set(oids)
-    while wanted:
-        rows = connection.execute(
-            "select t.oid::int8, typname, nspname, typtype::text, typcategory::text, typelem::int8, typbasetype::int8, "
-            "typtypmod, coalesce((select array_agg(enumlabel::text order by enumsortorder) from pg_enum "
-            "where enumtypid = t.oid), '{}') "
-            "from pg_type t join pg_namespace n on n.oid = typnamespace where t.oid = any(%s)",
-            [list(wanted)],
-        ).fetchall()
-        wanted = set()
-        for oid, name, schema, kind, category, element, base, typmod, labels in rows:
-            found[oid] = {
-                "oid": oid, "name": name, "schema": schema, "kind": kind, "category": category, "element": element,
-                "base": base, "base_typmod": typmod, "labels": labels,
-            }  # fmt: skip
-            wanted |= {part for part in (element, base) if part and part not in found}
-    return list(found.values())
-
-
-def column_facts(connection: psycopg.Connection[Any], table: str) -> list[dict[str, Any]]:
-    rows = connection.execute(
-        "select attname, atttypid::int8, atttypmod, attndims, format_type(atttypid, atttypmod), attnotnull, "
-        "pg_get_expr(adbin, adrelid) from pg_attribute left join pg_attrdef on adrelid = attrelid and adnum = attnum "
-        "where attrelid = %s::regclass and attnum > 1 order by attnum",
-        [table],
-    ).fetchall()
-    names = ("name", "oid", "typmod", "dimensions", "type", "not_null", "default")
-    return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def texts(connection: psycopg.Connection[Any], table: str) -> list[dict[str, str | None]]:
-    """The rows as the server writes them, the pinned settings in force."""
-    with psycopg.RawCursor(connection) as cursor:
-        cursor.execute(f"select * from {table} order by id")
-        result = cursor.pgresult
-        assert result is not None
-        names = [result.fname(column).decode() for column in range(result.nfields)]
-        values = [[result.get_value(row, column) for column in range(result.nfields)] for row in range(result.ntuples)]
-    return [
-        {name: None if raw is None else raw.decode() for name, raw in zip(names, row, strict=True)} for row in values
-    ]
-
-
 class Capture:
     """All connectors on one database, and what they wrote."""
 
@@ -201,7 +149,7 @@ class Capture:
                 f"slot {slot} to become active",
             )
         with self._database.connect() as connection:
-            connection.execute(SESSION)
+            connection.execute(PINNED)
             for table in tables:
                 for statement in table.statements:
                     connection.execute(statement)
@@ -289,7 +237,7 @@ def write(
     captured: dict[str, list[str]],
 ) -> None:
     with database.connect() as connection:
-        facts = [fact for fact in column_facts(connection, table.name) if fact["name"] != "touched"]
+        facts = [fact for fact in column_facts(connection, table.name) if fact["name"] not in ("id", "touched")]
         types = types_behind(connection, [fact["oid"] for fact in facts])
     head = {
         "debezium": DEBEZIUM,
@@ -303,6 +251,10 @@ def write(
     with (GOLDEN / f"{name}.jsonl").open("w") as file:
         for line in [head, *lines(kind, facts, rows, captured)]:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _decoded(row: dict[str, bytes | None]) -> dict[str, str | None]:
+    return {name: None if raw is None else raw.decode() for name, raw in row.items()}
 
 
 def main(wanted: Sequence[str]) -> None:
@@ -358,8 +310,9 @@ def capture_version(stack: Stack, version: int, wanted: Sequence[str]) -> None:
                     captured[name][mode] = messages
         for table, setup, kind, _ in plans:
             with database.connect() as connection:
-                connection.execute(SESSION)
-                rows = texts(connection, table.name) if kind == "values" else []
+                connection.execute(PINNED)
+                query = f"select * from {table.name} order by id"
+                rows = [_decoded(row) for row in texts(connection, query)] if kind == "values" else []
             write(table.name, database, table, setup, kind, rows, captured[table.name])
 
 

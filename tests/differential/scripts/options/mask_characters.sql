@@ -1,5 +1,5 @@
 -- Columns masked with asterisks, null too (defect M2).
--- option: column.mask.with.5.chars=public.t.(v|c|n|id2)
+-- option: column.mask.with.5.chars=public.t.(v|c|n),public.k.id2
 -- option: column.mask.with.0.chars=public.t.w
 -- setup
 create table t (id int primary key, v varchar(20), c char(8), n int, w text not null default 'dflt', free text);

@@ -1,0 +1,154 @@
+"""The open parts of one attempt to run a pipeline: catalogue, walsender, producer, topics.
+
+Whoever needs them takes a session; one call closes them all.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from cdc.kafka.admin import Admin
+from cdc.kafka.positions import POSITIONS_TOPIC, ensure_topics
+from cdc.kafka.producer import Producer
+from cdc.kafka.progress import PROGRESS_TOPIC, ProgressWriter
+from cdc.kafka.status import STATUS_TOPIC
+from cdc.lsn import LSN
+from cdc.postgres.catalog import Catalog
+from cdc.postgres.connection import connect
+from cdc.postgres.preflight import captured
+from cdc.postgres.walsender import Walsender
+from cdc.progress import Progress
+from cdc.report import Finding, Severity
+from cdc.telemetry import Meter
+from connectors.postgres import PipelineConfig
+from connectors.topic_rules import Topics
+
+TRANSACTION_TIMEOUT_MS: Final = 120_000
+
+
+class Session:
+    """Open connections of one attempt.
+
+    Args:
+        config: The configuration, read.
+        meter: Counts, over all attempts.
+        on_finding: Told what is worth saying.
+        stop: Set when the attempt is to end.
+        manage_topics: Whether topics are created; librdkafka's mock broker cannot create any.
+        instance: The process, over all its attempts.
+
+    Raises:
+        SeamError: Postgres or Kafka cannot be reached, or a topic is not as declared.
+    """
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        meter: Meter,
+        on_finding: Callable[[Finding], None],
+        stop: threading.Event,
+        *,
+        manage_topics: bool,
+        instance: str,
+    ) -> None:
+        self.config = config
+        self.meter = meter
+        self.on_finding = on_finding
+        self.stop = stop
+        self.instance = instance
+        self.catalog = Catalog(connect(config.source), config.source)
+        self.topics: Topics | None = None
+        self._walsender: Walsender | None = None
+        self._producer: Producer | None = None
+        self._side_producer: Producer | None = None
+        try:
+            self._open(manage_topics)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, manage_topics: bool) -> None:
+        config = self.config
+        self._walsender = Walsender(config.source)
+        self.identity = self._walsender.identify()
+        more: dict[str, Any] = {}
+        if config.exactly_once:
+            more = {
+                "transactional.id": f"seam.{config.name}.{self.identity.system_id}.{config.wanted.slot}",
+                "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+            }
+        self._producer = Producer(config.kafka, **more)
+        patience = config.options["seam.retry.timeout.ms"] / 1000
+        brokers = self._producer.reach(min(20.0, max(2.0, patience)))
+        if manage_topics:
+            admin = Admin(config.kafka)
+            ensure_topics(admin, [POSITIONS_TOPIC, STATUS_TOPIC, PROGRESS_TOPIC])
+            self.topics = Topics(config.topic_rules, admin)
+            self._ensure_topics()
+        if config.exactly_once and brokers == 1:
+            self.say(
+                "ONE_BROKER", Severity.WARNING, config.kafka.bootstrap_servers,
+                "is one broker: exactly once holds as long as its disk does",
+            )  # fmt: skip
+
+    def _ensure_topics(self) -> None:
+        assert self.topics is not None
+        names = self.config.layout.topics
+        tables = captured(self.catalog.tables(), self.config.wanted.selection)
+        for topic in self.topics.ensure([names.data(table.schema, table.name) for table in tables]):
+            self.note("TOPIC_CREATED", topic, "is created as declared")
+
+    @property
+    def walsender(self) -> Walsender:
+        """The replication connection."""
+        assert self._walsender is not None
+        return self._walsender
+
+    @property
+    def producer(self) -> Producer:
+        """The producer; a transactional one where records must be there exactly once."""
+        assert self._producer is not None
+        return self._producer
+
+    def progress(self, start: LSN) -> Progress | None:
+        """What tells readers how far the log is in Kafka; None where it is switched off.
+
+        Args:
+            start: The end LSN that the stream begins at.
+        """
+        config = self.config
+        if not config.options["seam.progress.enable"]:
+            return None
+        if config.exactly_once:
+            # What the records say is true only after the commit, so they must not be part of it.
+            self._side_producer = Producer(config.kafka)
+        writer = ProgressWriter(config.options["topic.prefix"], self.identity.system_id, self.identity.timeline, start)
+        return Progress(writer, self._side_producer or self.producer)
+
+    def say(self, code: str, severity: Severity, subject: str, evidence: str) -> None:
+        """Tell a finding."""
+        self.on_finding(Finding(code, severity, subject, evidence))
+
+    def note(self, code: str, subject: str, evidence: str) -> None:
+        """Tell a finding that is only worth knowing."""
+        self.say(code, Severity.NOTE, subject, evidence)
+
+    def captures(self, table: str) -> bool:
+        """Whether a `schema.table` is captured."""
+        schema, _, name = table.partition(".")
+        return self.config.wanted.selection.captures(schema, name)
+
+    def close(self) -> None:
+        """Free slot and connections; records that were not delivered are thrown away, to be read again."""
+        if self._walsender is not None:
+            self._walsender.close()
+            self._walsender = None
+        self.catalog.connection.close()
+        if self._side_producer is not None:
+            self._side_producer.close(purge=True)
+            self._side_producer = None
+        if self._producer is not None:
+            self._producer.close(purge=self._producer.in_queue() > 0)
+            self._producer = None

@@ -1,0 +1,123 @@
+"""kill -9 at every step, under load: after the restart nothing is lost and each key's order is kept."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+
+from tests.support.engine import confirmed, pipeline, properties, run_once
+from tests.support.waiting import wait_until
+from tests.support.workload import TABLES, Writer, assert_exact
+
+KILLED = -9
+STEPS = (
+    "begin received",
+    "produced",
+    "drained",
+    "commit received",
+    "data acknowledged",
+    "position acknowledged",
+    "status sent",
+)
+
+
+def killed_again_and_again(
+    database, kafka, prefix, start_process, failpoints, *, sizes=(1, 1, 2, 5, 30), **options: str
+) -> float:
+    """Run into each failpoint, or that many seconds, under load; then the seconds from a start to the slot's next move."""
+    config = properties(database, prefix, **options)
+    run_once(pipeline(database, kafka.bootstrap, prefix, **options))
+    with Writer(database, 0, sizes=sizes) as one, Writer(database, 1, sizes=sizes) as other:
+        for failpoint in failpoints:
+            if isinstance(failpoint, float):
+                engine = start_process(database, kafka.bootstrap, config)
+                time.sleep(failpoint)  # not a condition: the moment of the kill is what is random
+                engine.kill()
+            else:
+                engine = start_process(database, kafka.bootstrap, config, wait=False, failpoint=failpoint)
+                assert engine.ended() == KILLED, engine.output()
+        before, began = confirmed(database, prefix), time.monotonic()
+        engine = start_process(database, kafka.bootstrap, config)
+        wait_until(lambda: confirmed(database, prefix) > before, 30, "the slot to move again")
+        resumed = time.monotonic() - began
+        one.stop()
+        other.stop()
+    engine.caught_up()
+    engine.kill()
+    return resumed
+
+
+def test_ten_kills_lose_nothing_and_keep_the_order(database, kafka, prefix, start_process):
+    database.execute(*TABLES)
+    failpoints = [
+        "begin received:30", "produced:20", "drained:20", "commit received:30", "data acknowledged:2",
+        "position acknowledged:2", "status sent:3", 0.11, 0.23, 0.47,
+    ]  # fmt: skip
+    resumed = killed_again_and_again(database, kafka, prefix, start_process, failpoints)
+    report = assert_exact(database, kafka.bootstrap, prefix)
+    assert resumed < 5, f"resuming took {resumed:.1f} s"
+    assert report.repeated, "no event was sent twice: were the kills where they should be?"
+
+
+@pytest.mark.soak
+def test_a_hundred_kills_lose_nothing_and_keep_the_order(database, kafka, prefix, start_process):
+    database.execute(*TABLES)
+    chosen = random.Random(20)
+    failpoints = [
+        chosen.random() * 2 if chosen.random() < 0.3 else f"{chosen.choice(STEPS)}:{chosen.randint(1, 60)}"
+        for _ in range(100)
+    ]
+    killed_again_and_again(database, kafka, prefix, start_process, failpoints)
+    assert_exact(database, kafka.bootstrap, prefix)
+
+
+EXACTLY_ONCE = {"exactly__once__support": "required"}
+STEPS_OF_COMMITS = (
+    "begin received",
+    "drained",
+    "produced, not committed",
+    "committed, not acknowledged",
+    "status sent",
+)
+
+
+def test_kills_of_an_exactly_once_pipeline_repeat_nothing(database, kafka, prefix, start_process):
+    # Every commit ends in the middle of a transaction: these are long, and heartbeats fall into them.
+    database.execute(*TABLES)
+    failpoints = ["drained:20", "produced, not committed:3", "committed, not acknowledged:3", 0.3]
+    killed_again_and_again(
+        database,
+        kafka,
+        prefix,
+        start_process,
+        failpoints,
+        sizes=(1, 5, 900),
+        heartbeat__interval__ms="20",
+        **EXACTLY_ONCE,
+    )
+    report = assert_exact(database, kafka.bootstrap, prefix)
+    assert not report.repeated, f"{report.repeated} events came twice"
+
+
+@pytest.mark.soak
+def test_a_hundred_kills_of_an_exactly_once_pipeline_repeat_nothing(database, kafka, prefix, start_process):
+    database.execute(*TABLES)
+    chosen = random.Random(21)
+    failpoints = [
+        chosen.random() * 2 if chosen.random() < 0.3 else f"{chosen.choice(STEPS_OF_COMMITS)}:{chosen.randint(1, 40)}"
+        for _ in range(100)
+    ]
+    killed_again_and_again(
+        database,
+        kafka,
+        prefix,
+        start_process,
+        failpoints,
+        sizes=(1, 5, 900),
+        heartbeat__interval__ms="20",
+        **EXACTLY_ONCE,
+    )
+    report = assert_exact(database, kafka.bootstrap, prefix)
+    assert not report.repeated, f"{report.repeated} events came twice"
