@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from cdc.model.relation import Relation
 from cdc.postgres.snapshot import Extent, Moment, SnapshotReader
 from cdc.postgres.snapshot_tables import SnapshotTable
 from cdc.render import Record
-from cdc.render_copy import CopyRender, Reading
+from cdc.render_copy import CopyForm, Reading
 from cdc.report import Finding, Severity
 from cdc.snapshot_state import CHUNK_ROWS, TableState, texts_of
 from cdc.wire.identity import RowIdentity
@@ -49,7 +49,7 @@ class _Chunk:
         extent: What of it is read.
         generation: Of the table's reading, when it was chosen.
         identities: What identifies each row.
-        rows: The same rows, rendered.
+        rows: The same rows, rendered; None where a transform dropped one.
         last_key: With an override: the key to go on after.
         bytes: That it takes in memory.
     """
@@ -59,7 +59,7 @@ class _Chunk:
     extent: Extent
     generation: int
     identities: list[Key] = field(default_factory=list)
-    rows: list[Record] = field(default_factory=list)
+    rows: list[Record | None] = field(default_factory=list)
     last_key: tuple[str, ...] | None = None
     bytes: int = CHUNK_BYTES
 
@@ -95,12 +95,15 @@ class Snapshotter:
         pause: Called with the rows of each chunk before it goes out, to keep a rate.
         failpoint: Called with the name of each step; tests kill the process there.
         memory: Of changes; its own when left out.
+        marker: `source.snapshot` of the rows.
+        streamed: On a stream that runs already: transactions that it carried, and which may be invisible still.
+        all_known: Whether these are all, so that nobody who has a table open need be waited for.
     """
 
     def __init__(
         self,
         tables: Sequence[SnapshotTable],
-        renders: Mapping[str, CopyRender],
+        renders: Mapping[str, CopyForm],
         recorded: Mapping[str, Any],
         make_reader: Callable[[], SnapshotReader],
         *,
@@ -109,7 +112,11 @@ class Snapshotter:
         pause: Callable[[int], None] = lambda _rows: None,
         failpoint: Callable[[str], None] = lambda _name: None,
         memory: ChangeMemory | None = None,
+        marker: str = "true",
+        streamed: Iterable[int] = (),
+        all_known: bool = False,
     ) -> None:
+        self.marker = marker
         self.renders = renders
         self.make_reader = make_reader
         self.on_finding = on_finding
@@ -124,7 +131,9 @@ class Snapshotter:
         for state in self.states.values():
             if not state.complete:
                 self._published.setdefault(state.table.relation.qualified, []).append(state)
-        self.memory.watch(self._published)
+        self.memory.watch(self._published, streamed)
+        for state in self.states.values():
+            state.checked = all_known
         self._lock = threading.Condition()
         self._held: dict[str, _Chunk] = {}
         self._stop = threading.Event()
@@ -225,8 +234,9 @@ class Snapshotter:
             rows = []
         elif newer.keys:
             rows = [row for key, row in zip(chunk.identities, rows, strict=True) if key not in newer.keys]
+        kept = [row for row in rows if row is not None]
         count, chunk.identities, chunk.rows = len(chunk.rows), [], []
-        return Arrived(rows, lambda: self._done(chunk, count))
+        return Arrived(kept, lambda: self._done(chunk, count))
 
     def _done(self, chunk: _Chunk, rows: int) -> None:
         with self._lock:
@@ -379,7 +389,7 @@ class Snapshotter:
     def _render(self, reader: SnapshotReader, chunk: _Chunk, moment: Moment) -> None:
         table = chunk.state.table
         render = self.renders[chunk.published]
-        tail, row_of = render.tail(Reading("true", moment.lsn, moment.clock_micros, time.time_ns())), render.row
+        tail, row_of = render.tail(Reading(self.marker, moment.lsn, moment.clock_micros, time.time_ns())), render.row
         identify = render.identity(table.key)
         size = 0
         limit = CHUNK_BYTES if self._may_split(chunk.extent, table) else HELD_BYTES * 100
@@ -390,7 +400,7 @@ class Snapshotter:
                 fields, record = row_of(line, tail)
                 identities.append(identify(fields))
                 rows.append(record)
-                size += len(record[2] or b"") + ROW_BYTES
+                size += ROW_BYTES + (0 if record is None else len(record[2] or b""))
                 if size > limit and len(rows) > 1:
                     raise _TooLarge
         finally:
