@@ -94,9 +94,7 @@ class Request:
     def encode(self) -> bytes:
         """The request as JSON."""
         document = {name: getattr(self, name) for name in _FIELDS}
-        return msgspec.json.encode(
-            {"version": VERSION, **document, "kind": self.kind.value, "state": self.state.value}
-        )
+        return msgspec.json.encode({"version": VERSION, **document, "kind": self.kind.value, "state": self.state.value})
 
     def failed(self, message: str) -> Request:
         """It cannot be done."""
@@ -180,6 +178,4 @@ class RequestBook:
 
     def open(self, kind: Kind | None = None) -> list[Request]:
         """Those that have not ended, in order."""
-        return [
-            request for request in self.by_id.values() if not request.state.ended and kind in (None, request.kind)
-        ]
+        return [request for request in self.by_id.values() if not request.state.ended and kind in (None, request.kind)]

@@ -79,7 +79,9 @@ def replay(
         Path | None, typer.Option("--value", help="A file with the mended value as JSON; - for standard input.")
     ] = None,
     tombstone: Annotated[bool, typer.Option("--tombstone", help="Send a tombstone in its place.")] = False,
-    into: Annotated[str | None, typer.Option("--into", help="The topic, where the dead letter does not tell it.")] = None,
+    into: Annotated[
+        str | None, typer.Option("--into", help="The topic, where the dead letter does not tell it.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Even though the key has a later version.")] = False,
     bootstrap_servers: Servers = None,
     file: WorkerFile = None,

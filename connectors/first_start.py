@@ -29,8 +29,8 @@ from cdc.source import SourceState
 from connectors.first_rows import ExportedSnapshot, FirstRows
 from connectors.recorder import Recorder
 from connectors.session import Session
-from connectors.topic_forms import form_findings
 from connectors.snapshot_plan import SnapshotMode, SnapshotPlan, names, plan_snapshot
+from connectors.topic_forms import form_findings
 
 
 class Publications:

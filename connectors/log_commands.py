@@ -7,7 +7,7 @@ import importlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -21,9 +21,9 @@ from cdc.lsn import LSN
 from cdc.partitioner import partition_of
 from cdc.properties import load, resolve
 from cdc.versions import History, LogRecord, Upcast, Version, as_of, key_candidates
+from connectors.console import STDERR, STDOUT, Output, write_json, write_table
 from connectors.latest_check import check_latest, repair_latest
 from connectors.topic_forms import LATEST_SUFFIX, ensure_latest, mend
-from connectors.console import STDERR, STDOUT, Output, write_json, write_table
 
 Servers = Annotated[
     str | None,

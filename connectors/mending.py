@@ -212,7 +212,9 @@ def _send(options: ClientOptions, letter: DeadLetter, mended: Mended, partition:
 
     try:
         producer.reach(30.0)
-        producer.send(mended.topic, mended.value, mended.key, partition=partition, headers=headers, on_delivery=delivered)
+        producer.send(
+            mended.topic, mended.value, mended.key, partition=partition, headers=headers, on_delivery=delivered
+        )
         producer.client.flush(30.0)
     finally:
         producer.close(purge=True)

@@ -230,9 +230,7 @@ class Pipeline:
         return task
 
 
-def _with_signals(
-    events: Events, requests: Requests
-) -> Callable[[PgOutput, int, SourceState], Sequence[Record]]:
+def _with_signals(events: Events, requests: Requests) -> Callable[[PgOutput, int, SourceState], Sequence[Record]]:
     """A logical message may be a signal; every other message is an event."""
 
     def records_of(message: PgOutput, lsn: int, state: SourceState) -> Sequence[Record]:

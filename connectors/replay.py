@@ -86,7 +86,11 @@ class Replay:
         if found is None:
             near = tuple(tables[name].qualified for name in difflib.get_close_matches(table.lower(), tables, n=1))
             raise ConfigError(
-                [Problem("--table", f"{table} is no table that {config.name!r} captures at {config.source.address}", near)]
+                [
+                    Problem(
+                        "--table", f"{table} is no table that {config.name!r} captures at {config.source.address}", near
+                    )
+                ]
             )
         self.physical = (found.schema, found.name)
         self.table = found.qualified

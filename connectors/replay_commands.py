@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from typing import Annotated, Any
+from typing import Annotated, Self
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -22,7 +22,9 @@ from connectors.replay import Replay
 
 def replay(
     file: File,
-    table: Annotated[str | None, typer.Option("--table", help="schema.table whose rows are put into Kafka again.")] = None,
+    table: Annotated[
+        str | None, typer.Option("--table", help="schema.table whose rows are put into Kafka again.")
+    ] = None,
     where: Annotated[str | None, typer.Option("--where", help="SQL condition of the rows.")] = None,
     rate: Annotated[int, typer.Option("--rate", min=0, help="Rows per second at most; 0 for no limit.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say rows, bytes and time; write nothing.")] = False,
@@ -105,11 +107,11 @@ class _Bar:
         total = max(request.estimate, request.rows) or None
         self._progress.update(self._task, completed=request.rows, total=total)
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
 
@@ -139,6 +141,3 @@ def _from_topic(
         write_json(document)
     else:
         STDOUT.print(f"{document['records']} records {'would be ' if dry_run else ''}copied from {topic} to {target}")
-
-
-

@@ -92,12 +92,17 @@ def plan_request(config: PipelineConfig, catalog: Catalog, request: Request) -> 
 
     def asked(table: SnapshotTable) -> bool:
         return any(
-            one.fullmatch(name) for pattern in patterns for one in pattern for name in (table.name, table.relation.qualified)
+            one.fullmatch(name)
+            for pattern in patterns
+            for one in pattern
+            for name in (table.name, table.relation.qualified)
         )
 
     problems, found = [], []
     for text, pattern in zip(request.tables, patterns, strict=True):
-        if not any(one.fullmatch(t.name) or one.fullmatch(t.relation.qualified) for one in pattern for t in whole.tables):
+        if not any(
+            one.fullmatch(t.name) or one.fullmatch(t.relation.qualified) for one in pattern for t in whole.tables
+        ):
             problems.append(Problem("tables", f"{text} is no table that this pipeline captures"))
     for table in whole.tables:
         if not asked(table) or table.name.lower() in request.dropped or table.name.lower() in request.held:
@@ -105,7 +110,9 @@ def plan_request(config: PipelineConfig, catalog: Catalog, request: Request) -> 
         where = request.where.get(table.name.lower()) or request.where.get(table.relation.qualified.lower())
         if not table.key:
             problems.append(
-                Problem(table.name, "has no key by which its rows could be told apart in the log; give it a primary key")
+                Problem(
+                    table.name, "has no key by which its rows could be told apart in the log; give it a primary key"
+                )
             )
         elif where is not None:
             check_condition(catalog, table.physical, where, option=f"the condition of {table.name}")
@@ -227,7 +234,9 @@ class Requests:
             self._pruned = now
             text = self.session.catalog.value("select pg_current_snapshot()::text")
             self.recent.prune(Snapshot.parse(str(text)))
-        records = [record for request in self.channels.arrived(self.book.by_id.__contains__) for record in self._new(request)]
+        records = [
+            record for request in self.channels.arrived(self.book.by_id.__contains__) for record in self._new(request)
+        ]
         for message in self._follower.poll():
             name = (message.key() or b"").decode("utf-8", "replace").partition("/")[2]
             if name not in self._taken and self.book.add(message.key(), message.value()) is not None:

@@ -58,7 +58,7 @@ class TopicForms:
             OperatorError: Deltas of a table whose old rows are not whole.
         """
         topic = layout.topic
-        if self.delta and layout.relation.replica_identity is not ReplicaIdentity.FULL:
+        if self.delta and layout.relation.identity is not ReplicaIdentity.FULL:
             raise OperatorError(
                 f"{layout.relation.qualified}: seam.event.form=delta needs old rows to be whole",
                 hint=f'ALTER TABLE "{layout.relation.schema}"."{layout.relation.name}" REPLICA IDENTITY FULL;',
@@ -127,7 +127,9 @@ def ensure_latest(admin: Admin, history: str, latest: str) -> None:
 def _deltas(render: Render, topic: str) -> Render:
     def deltas(payload: bytes, lsn: bytes, state: SourceState) -> Sequence[Record]:
         return [
-            (name, key, to_delta(value), headers) if name == topic and value is not None else (name, key, value, headers)
+            (name, key, to_delta(value), headers)
+            if name == topic and value is not None
+            else (name, key, value, headers)
             for name, key, value, headers in render(payload, lsn, state)
         ]
 

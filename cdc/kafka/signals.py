@@ -31,7 +31,11 @@ def read_requests(options: ClientOptions, pipeline: str, *, seconds: float = 30.
         BrokerUnavailable: No answer in time.
     """
     book = RequestBook(pipeline)
-    read_to_end(options, SIGNALS_TOPIC, lambda m: book.add(m.key(), m.value()), partitions=[PARTITION], seconds=seconds)
+
+    def take(message: Any) -> None:
+        book.add(message.key(), message.value())
+
+    read_to_end(options, SIGNALS_TOPIC, take, partitions=[PARTITION], seconds=seconds)
     return book
 
 

@@ -48,10 +48,22 @@ def test_an_audit_shows_each_version_and_what_it_changed(item, kafka):
 
 
 def test_an_audit_as_of_a_time_shows_the_version_of_that_time(item, kafka):
-    everything = run(log, "audit", item, "--key", "7", "--bootstrap-servers", kafka.bootstrap, "--output", "json").document
+    everything = run(
+        log, "audit", item, "--key", "7", "--bootstrap-servers", kafka.bootstrap, "--output", "json"
+    ).document
     moment = everything["versions"][1]["time"]
     found = run(
-        log, "audit", item, "--key", "7", "--as-of", str(moment), "--bootstrap-servers", kafka.bootstrap, "--output", "json"
+        log,
+        "audit",
+        item,
+        "--key",
+        "7",
+        "--as-of",
+        str(moment),
+        "--bootstrap-servers",
+        kafka.bootstrap,
+        "--output",
+        "json",
     )
     assert [version["row"]["note"] for version in found.document["versions"]] == ["b"]
 
@@ -121,7 +133,9 @@ def test_a_latest_topic_with_another_policy_is_refused(item, kafka):
 def committed(kafka, group, topic) -> dict[int, int]:
     consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": group})
     try:
-        return {p.partition: p.offset for p in consumer.committed([TopicPartition(topic, n) for n in range(4)], timeout=10)}
+        return {
+            p.partition: p.offset for p in consumer.committed([TopicPartition(topic, n) for n in range(4)], timeout=10)
+        }
     finally:
         consumer.close()
 
@@ -160,7 +174,9 @@ def test_a_group_with_members_is_refused(item, kafka, prefix):
         deadline = time.monotonic() + 30
         while not consumer.assignment() and time.monotonic() < deadline:
             consumer.poll(0.1)
-        found = run(log, "rewind", group, "--to", "beginning", "--topic", item, "--yes", "--bootstrap-servers", kafka.bootstrap)
+        found = run(
+            log, "rewind", group, "--to", "beginning", "--topic", item, "--yes", "--bootstrap-servers", kafka.bootstrap
+        )
         assert found.code == 4
         assert "members" in found.everything
     finally:
@@ -190,11 +206,23 @@ def test_a_mended_record_goes_back_with_its_identity(letters, kafka, prefix, tmp
     listed = run(deadletter, "list", letters, "--bootstrap-servers", kafka.bootstrap, "--output", "json")
     [letter] = listed.document["letters"]
     assert (letter["table"], letter["topic"]) == ("public.item", f"{prefix}.public.item")
-    shown = run(deadletter, "show", letters, letter["place"], "--bootstrap-servers", kafka.bootstrap, "--output", "json")
+    shown = run(
+        deadletter, "show", letters, letter["place"], "--bootstrap-servers", kafka.bootstrap, "--output", "json"
+    )
     assert shown.document["headers"]["seam.position"] == letter["position"]
     mended = tmp_path / "mended.json"
     mended.write_text('{"id": 1, "note": "short"}')
-    arguments = ("replay", letters, letter["place"], "--key", "1", "--value", mended, "--bootstrap-servers", kafka.bootstrap)
+    arguments = (
+        "replay",
+        letters,
+        letter["place"],
+        "--key",
+        "1",
+        "--value",
+        mended,
+        "--bootstrap-servers",
+        kafka.bootstrap,
+    )
     sent = run(deadletter, *arguments, "--output", "json")
     assert sent.code == 0, sent.everything
     record = next(r for r in read_topic(kafka.bootstrap, f"{prefix}.public.item") if r.key == b'{"id":1}')
@@ -204,12 +232,24 @@ def test_a_mended_record_goes_back_with_its_identity(letters, kafka, prefix, tmp
 
 
 def test_a_mended_record_is_refused_when_its_key_has_a_later_version(letters, database, kafka, prefix, tmp_path):
-    [letter] = run(deadletter, "list", letters, "--bootstrap-servers", kafka.bootstrap, "--output", "json").document["letters"]
+    [letter] = run(deadletter, "list", letters, "--bootstrap-servers", kafka.bootstrap, "--output", "json").document[
+        "letters"
+    ]
     database.execute("update item set note = 'later' where id = 1")
     run_once(pipeline(database, kafka.bootstrap, prefix))
     mended = tmp_path / "mended.json"
     mended.write_text('{"id":1,"note":"short"}')
-    arguments = ("replay", letters, letter["place"], "--key", "1", "--value", mended, "--bootstrap-servers", kafka.bootstrap)
+    arguments = (
+        "replay",
+        letters,
+        letter["place"],
+        "--key",
+        "1",
+        "--value",
+        mended,
+        "--bootstrap-servers",
+        kafka.bootstrap,
+    )
     refused = run(deadletter, *arguments)
     assert refused.code == 4
     assert "later version" in refused.everything

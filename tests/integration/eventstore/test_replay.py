@@ -35,7 +35,9 @@ def file(database, prefix, tmp_path):
 def test_a_running_engine_reads_the_rows_again(database, kafka, prefix, start_engine, file):
     database.execute(*ITEM)
     start_engine(pipeline(database, kafka.bootstrap, prefix), database)
-    found = run(app, "replay", file, "--table", "public.item", "--bootstrap-servers", kafka.bootstrap, "--output", "json")
+    found = run(
+        app, "replay", file, "--table", "public.item", "--bootstrap-servers", kafka.bootstrap, "--output", "json"
+    )
     assert found.code == 0, found.everything
     assert found.document["state"] == "done"
     assert found.document["rows"] == ROWS
@@ -88,7 +90,9 @@ def test_a_bad_request_fails_and_the_stream_goes_on(database, kafka, prefix, sta
     bad = Request(prefix, "bad", tables=("public.item",), where={"public.item": "id +"}, time=time.time())
     write_requests(config.kafka, [bad])
     failed = wait_until(
-        lambda: (one := read_requests(config.kafka, prefix).by_id["bad"]).state is State.FAILED and one, 20, "the failure"
+        lambda: (one := read_requests(config.kafka, prefix).by_id["bad"]).state is State.FAILED and one,
+        20,
+        "the failure",
     )
     assert "syntax error" in failed.message
     database.execute("insert into item values (0, 'live')")
