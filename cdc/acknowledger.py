@@ -17,6 +17,7 @@ from cdc.kafka.positions import PARTITION, POSITIONS_TOPIC, PositionRecord
 from cdc.kafka.producer import Producer
 from cdc.lsn import LSN
 from cdc.postgres.walsender import Walsender
+from cdc.progress import Progress
 from cdc.telemetry import Meter
 
 WINDOW_RECORDS: Final = 500
@@ -39,6 +40,7 @@ class Acknowledger:
         stall_seconds: How long Kafka may acknowledge nothing before the stream is given up.
         meter: Counts.
         failpoint: Called with the name of each step; tests kill the process there.
+        progress: Tells readers how far the log is in Kafka.
 
     Attributes:
         window: The open window: of the running transaction, or of small ones that wait for company.
@@ -49,14 +51,14 @@ class Acknowledger:
         position: The record as it was written last.
         skip: Messages of the running transaction whose records Kafka holds already; always 0 here.
         ordinal: Messages of the running transaction so far; not counted here.
-        progress: Gives the state of the snapshot, which is recorded with the position; None for none.
+        snapshot_state: Gives the state of the snapshot, which is recorded with the position; None for none.
     """
 
     skip = 0
 
     def __init__(
         self, walsender: Walsender, producer: Producer, connector: str, position: PositionRecord, confirmed: LSN, *,
-        stall_seconds: float, meter: Meter, failpoint: Callable[[str], None],
+        stall_seconds: float, meter: Meter, failpoint: Callable[[str], None], progress: Progress | None = None,
     ) -> None:  # fmt: skip
         self.walsender = walsender
         self.producer = producer
@@ -65,11 +67,13 @@ class Acknowledger:
         self.stall_seconds = stall_seconds
         self.meter = meter
         self.failpoint = failpoint
+        self.progress = progress
         self.tracker = AckTracker(confirmed)
+        self.tracker.on_delivered = None if progress is None else progress.delivered
         self.window: Window | None = None
         self.in_transaction = False
         self.ordinal = 0
-        self.progress: Callable[[], Mapping[str, Any]] | None = None
+        self.snapshot_state: Callable[[], Mapping[str, Any]] | None = None
         self.eager = False
         self.reply_now = False
         self.acknowledged = confirmed
@@ -96,6 +100,8 @@ class Acknowledger:
     def commit(self, commit_lsn: LSN, end_lsn: LSN) -> None:
         """The transaction ended; its window stays open for small ones that follow, until it is big or time is up."""
         self.in_transaction = False
+        if self.progress is not None:
+            self.progress.writer.committed(end_lsn)
         self._commit_lsn, self._end_lsn = commit_lsn, end_lsn
         self._received = max(self._received, end_lsn)
         if self.window is not None and self.window.outstanding >= WINDOW_RECORDS:
@@ -140,10 +146,11 @@ class Acknowledger:
         Raises:
             SeamError: A delivery failed, or nothing was acknowledged for too long.
         """
-        del idle  # every record is sent at once; it matters to Kafka transactions
         self.raise_failures()
         self.close_window()
         flushed = self.tracker.advance()
+        if self.progress is not None:
+            self.progress.tell(flushed, now, idle=idle)
         if flushed > self._sent and self._sent == self.acknowledged:
             if flushed <= self.position.end_lsn:
                 self._sent = self.acknowledged = flushed  # sent again: the record covers it
@@ -153,8 +160,8 @@ class Acknowledger:
             self.tell_server(now)
         self._check_progress(now)
 
-    def breathe(self, now: float) -> None:
-        """As `acknowledge`, in the midst of a message's records."""
+    def blocked(self, now: float) -> None:
+        """Move on while the producer has no room: the same, since a record that waits is counted already."""
         self.acknowledge(now)
 
     def _pause(self) -> float:
@@ -164,8 +171,8 @@ class Acknowledger:
     def _write_position(self, flushed: LSN, now: float) -> None:
         self.failpoint("data acknowledged")
         position = self.position.at(max(self.tracker.commit_lsn, self.position.commit_lsn), flushed)
-        if self.progress is not None:
-            position = replace(position, snapshot=self.progress())
+        if self.snapshot_state is not None:
+            position = replace(position, snapshot=self.snapshot_state())
         self._sent_time = now
 
         def written(error: Any, message: Any) -> None:

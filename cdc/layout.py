@@ -275,7 +275,8 @@ class _Maker:
         schema = codec.schema
         if known is None:
             return schema
-        if known.default is not None and not known.generated:
+        # Debezium takes the expression of a generated column for a default.
+        if known.default is not None and (self.strict or not known.generated):
             pg_type = self.types.get(column.type_oid) or BUILTIN.get(column.type_oid)
             default = (
                 NO_DEFAULT if pg_type is None else default_value(known.default, plain, pg_type, modes, column.typmod)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cdc.composing import compose
+from cdc.converters.inference import connect_text as header_text
 from cdc.errors import DecodeError, ProtocolError
 from cdc.layout import Layout
 from cdc.source import SourceState, WireHeaders
@@ -113,14 +114,22 @@ class ComposedRender:
 
     def __init__(self, layout: Layout, options: RenderOptions, outgrown: Outgrown | None = None) -> None:
         self.layout = layout
+        self.options = options
         self.outgrown = outgrown
         self.source, names = compose(layout, options)
         name = f"<render {layout.relation.qualified} #{id(self):x}>"
         # Registered, so that a traceback shows the generated line.
         linecache.cache[name] = (len(self.source), None, self.source.splitlines(keepends=True), name)
-        namespace = {**names, "Refusal": Refusal, "recover": self._recover}
+        namespace = {**names, "Refusal": Refusal, "recover": self._recover, "moved": self._moved}
         exec(compile(self.source, name, "exec"), namespace)  # noqa: S102 - our own generated text, names quoted by repr
         self.render: Render = namespace["render"]
+
+    def _moved(self, payload: bytes) -> tuple[tuple[str, bytes], tuple[str, bytes]]:
+        """The headers of the two halves of a changed key."""
+        from cdc.rows import RowRecords  # the plain form knows this module
+
+        new, old = RowRecords(self.layout, self.options).keys(payload)
+        return ("__debezium.newkey", header_text(new).encode()), ("__debezium.oldkey", header_text(old).encode())
 
     def _recover(self, payload: bytes, lsn: bytes, state: SourceState, error: Exception) -> Sequence[Record]:
         """Go on after a row that the generated code could not take, or say what is wrong with it."""

@@ -60,6 +60,13 @@ class RowRecords:
                 raise
             raise explain_row(self.layout, message, error, state) from error
 
+    def keys(self, payload: bytes) -> tuple[Struct | None, Struct | None]:
+        """The new and the old key of an Update that brings both rows."""
+        message = parse_message(payload)
+        assert isinstance(message, Update)
+        assert message.old is not None
+        return self._key(message.new, "", message.old, message.old_kind), self._key(message.old, message.old_kind)
+
     def _records(self, message: Any, lsn: int, state: SourceState) -> list[SourceRecord]:
         if isinstance(message, Insert):
             after = self._new(message.new, None, "")

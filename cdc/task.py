@@ -107,7 +107,7 @@ class Task:
         self.meter = meter
         self.snapshot = hooks.snapshot
         if self.snapshot is not None:
-            acks.progress = self.snapshot.as_json
+            acks.snapshot_state = self.snapshot.as_json
         self._ended = False
 
     # -- the loop ----------------------------------------------------------------------------------------------------
@@ -138,8 +138,9 @@ class Task:
                 self.hooks.failpoint("drained")
             elif now - heard > SILENCE_SECONDS:
                 raise SourceUnavailable(f"{self.walsender.where}: the server said nothing for {now - heard:.0f} s")
-            elif now - asked > (ASK_SECONDS if goal is not None else SILENCE_SECONDS / 4):
-                # The answer is a keepalive: it shows that the server lives, and moves an idle slot to the goal.
+            elif now - asked > (ASK_SECONDS if goal is not None or acks.progress is not None else SILENCE_SECONDS / 4):
+                # The answer is a keepalive: it shows that the server lives, and moves an idle slot, and those who wait for
+                # a write that touched no captured table.
                 acks.tell_server(now, reply=True)
                 asked = now
             if now - watched > self.hooks.watch_seconds:
@@ -344,7 +345,9 @@ class Task:
         topic, key, value, headers = record
         try:
             if isinstance(refused, confluent_kafka.KafkaException):
-                table = None if payload is None else self.relations.by_oid[int.from_bytes(payload[1:5], "big")].qualified
+                table = (
+                    None if payload is None else self.relations.by_oid[int.from_bytes(payload[1:5], "big")].qualified
+                )
                 raise self.producer.refusal(refused, topic, value, key, table=table) from refused
             while not self.producer.send(
                 topic, value, key, on_delivery=window.delivered, headers=headers,
@@ -352,7 +355,7 @@ class Task:
             ):  # fmt: skip
                 self.meter.blocked += 1
                 self.producer.poll(0.05)
-                self.acks.breathe(time.monotonic())
+                self.acks.blocked(time.monotonic())
         except RecordError as error:
             window.outstanding -= 1
             self._send(self._dead_letter(error, payload or value or b""), window)

@@ -25,6 +25,7 @@ from cdc.kafka.positions import PARTITION, POSITIONS_TOPIC, PositionRecord
 from cdc.kafka.producer import Producer
 from cdc.lsn import LSN
 from cdc.postgres.walsender import Walsender
+from cdc.progress import Progress
 from cdc.telemetry import Meter
 
 COMMIT_SECONDS: Final = 0.15
@@ -45,13 +46,14 @@ class TransactionalAcknowledger:
         position: The last committed record.
         meter: Counts.
         failpoint: Called with the name of each step; tests kill the process there.
+        progress: Tells readers how far the log is in Kafka, by a producer without transactions.
 
     Attributes:
         window: The records of the open Kafka transaction; None when none is open.
         in_transaction: Whether a Begin was read whose Commit was not.
         skip: Messages of the running transaction whose records were committed before a restart.
         ordinal: Messages of the running transaction so far, its Begin and skipped ones included.
-        progress: Gives the state of the snapshot, which is committed with the position; None for none.
+        snapshot_state: Gives the state of the snapshot, which is committed with the position; None for none.
         eager: Whether an idle position is recorded at once, because somebody waits for it.
         acknowledged: What a read_committed reader sees, and Postgres may be told.
         position: The last committed record.
@@ -59,7 +61,7 @@ class TransactionalAcknowledger:
 
     def __init__(
         self, walsender: Walsender, producer: Producer, connector: str, position: PositionRecord, *,
-        meter: Meter, failpoint: Callable[[str], None],
+        meter: Meter, failpoint: Callable[[str], None], progress: Progress | None = None,
     ) -> None:  # fmt: skip
         self.walsender = walsender
         self.producer = producer
@@ -67,6 +69,7 @@ class TransactionalAcknowledger:
         self.position = position
         self.meter = meter
         self.failpoint = failpoint
+        self.progress = progress
         self.window: Window | None = None
         self.in_transaction = False
         self.skip = 0
@@ -76,7 +79,8 @@ class TransactionalAcknowledger:
         self.acknowledged = position.end_lsn
         # Only its list of failures is used: the Kafka transaction is the one window.
         self.tracker = AckTracker(position.end_lsn)
-        self.progress: Callable[[], Mapping[str, Any]] | None = None
+        self.tracker.on_delivered = None if progress is None else progress.delivered
+        self.snapshot_state: Callable[[], Mapping[str, Any]] | None = None
         self._restored = position
         self._running = LSN(0)
         self._commit_lsn = position.commit_lsn
@@ -87,6 +91,8 @@ class TransactionalAcknowledger:
         self._committed = 0.0
         self._told = LSN(0)
         self._told_time = 0.0
+        self._moved = 0
+        self._moved_time = 0.0
 
     # -- what was received -------------------------------------------------------------------------------------------
 
@@ -108,6 +114,8 @@ class TransactionalAcknowledger:
         """The transaction ended."""
         self.in_transaction = False
         self.skip = 0
+        if self.progress is not None:
+            self.progress.writer.committed(end_lsn)
         if commit_lsn >= self._commit_lsn:
             self._commit_lsn, self._ordinal_done = commit_lsn, 0
         self._end_lsn = max(self._end_lsn, end_lsn)
@@ -163,17 +171,24 @@ class TransactionalAcknowledger:
             if now - self._committed >= pause:
                 self._ensure_open()
                 self._commit_kafka()
-        self.breathe(now)
-
-    def breathe(self, now: float) -> None:
-        """Raise failures and answer the server, in the midst of a message's records: nothing is committed.
-
-        Raises:
-            SeamError: A delivery failed.
-        """
-        self.raise_failures()
+        else:
+            self.meter.healthy = now
         if self.acknowledged > self._told or self.reply_now or now - self._told_time >= STATUS_SECONDS:
             self.tell_server(now)
+
+    def blocked(self, now: float) -> None:
+        """Answer the server while the producer has no room, in the midst of a message's records: nothing is committed.
+
+        Raises:
+            BrokerUnavailable: Kafka has taken nothing for longer than a transaction may take.
+        """
+        self.raise_failures()
+        if self.reply_now or now - self._told_time >= STATUS_SECONDS:
+            self.tell_server(now)
+        if self.tracker.delivered != self._moved:
+            self._moved, self._moved_time = self.tracker.delivered, now
+        elif now - self._moved_time > DEADLINE_SECONDS and now - self._opened > DEADLINE_SECONDS:
+            raise BrokerUnavailable(f"{self.producer.where}: nothing was acknowledged for {DEADLINE_SECONDS:.0f} s")
 
     def _commit_kafka(self) -> None:
         window = self.window
@@ -188,7 +203,7 @@ class TransactionalAcknowledger:
             POSITIONS_TOPIC, record.encode(), self.connector, on_delivery=self._written, partition=PARTITION
         ):
             self.producer.poll(0.05)
-            self.breathe(time.monotonic())
+            self.blocked(time.monotonic())
         self.failpoint("produced, not committed")
         try:
             self.producer.client.commit_transaction(DEADLINE_SECONDS)
@@ -200,8 +215,11 @@ class TransactionalAcknowledger:
         self.window = None
         self.position = record
         self.acknowledged = record.end_lsn
-        self._committed = time.monotonic()
+        self._committed = self.meter.healthy = time.monotonic()
+        if self.progress is not None:
+            self.progress.tell(self.acknowledged, self._committed, idle=True)
         if self.in_transaction:
+            # The rest of a source transaction that was split goes into the next one.
             self._ensure_open()
 
     def _position(self) -> PositionRecord:
@@ -210,7 +228,7 @@ class TransactionalAcknowledger:
         if self.in_transaction and (self._running, self.ordinal) > (lsn, ordinal or WHOLE):
             lsn, ordinal = self._running, self.ordinal
         record = self.position.at(lsn, self._end_lsn, ordinal)
-        return record if self.progress is None else replace(record, snapshot=self.progress())
+        return record if self.snapshot_state is None else replace(record, snapshot=self.snapshot_state())
 
     def _written(self, error: Any, message: Any) -> None:
         if error is not None:

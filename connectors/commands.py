@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -13,11 +13,11 @@ from typing import Annotated, Any
 import typer
 
 from cdc.errors import ConfigError
+from cdc.report import Finding
 from connectors import export as exporting
 from connectors import offsets as offset_work
 from connectors import show
 from connectors.apply import Applier, ApplyFailed, ApplyInterrupted, Outcome
-from connectors.chain_check import check_chain
 from connectors.cluster import examine, examine_all, observe
 from connectors.connect_api import ConnectApi
 from connectors.connect_settings import ConnectSettings, connect_settings
@@ -84,6 +84,15 @@ def _cluster(
         yield api
 
 
+def _check_chain(config: Mapping[str, str]) -> Iterable[Finding]:
+    """Most connectors have no transforms, and need not wait for them to be imported."""
+    if not config.get("transforms"):
+        return ()
+    from connectors.chain_check import check_chain
+
+    return check_chain(config)
+
+
 class _Planned:
     """What plan, apply and drift have in common: files, cluster, and what differs."""
 
@@ -91,7 +100,7 @@ class _Planned:
         self, file: Path, url: str | None, *, only: list[str] | None, settings: list[str] | None, stack: ExitStack
     ) -> None:
         self.everything: DesiredSet = read(file, settings=settings or ())
-        self.desired: DesiredSet = read(file, settings=settings or (), only=only or ())
+        self.desired: DesiredSet = self.everything.only(only or (), source=file)
         self.api = stack.enter_context(_cluster(url, self.everything.connect, str(file)))
         self.settings: ConnectSettings = self.api.settings
         for entry in self.desired.connectors.values():
@@ -110,7 +119,7 @@ class _Planned:
             owner=owner or self.settings.owner,
             prune=prune,
             all_desired=list(self.everything.connectors),
-            chain=check_chain,
+            chain=_check_chain,
         )
 
 
@@ -198,7 +207,7 @@ def validate(
     with ExitStack() as stack:
         planned = _Planned(file, connect_url, only=only, settings=settings, stack=stack)
         examinations = examine_all(planned.api, planned.desired.connectors.values())
-        content = make_plan(planned.desired.connectors, {}, examinations, chain=check_chain)
+        content = make_plan(planned.desired.connectors, {}, examinations, chain=_check_chain)
         redaction = planned.api.redaction
         if output is Output.json:
             keep = ("connector", "problems", "findings", "notes", "file")

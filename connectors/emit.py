@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from cdc.converters.inference import connect_text
 from cdc.converters.json import JsonConverter
 from cdc.layout import Layout, LayoutOptions
 from cdc.model.record import SourceRecord
@@ -55,12 +56,12 @@ class Emitter:
 
     def emit(self, record: SourceRecord) -> Sequence[Record]:
         """Convert one record."""
-        headers = [(header.name, str(header.value).encode()) for header in record.headers] or None
+        headers = [(h.name, None if h.value is None else connect_text(h.value).encode()) for h in record.headers]
         return [
             (
                 record.topic,
                 self.key.from_connect(record.key_schema, record.key),
                 self.value.from_connect(record.value_schema, record.value),
-                headers,
+                headers or None,
             )
         ]

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from cdc.acknowledger import Acknowledger
 from cdc.errors import OperatorError
-from cdc.events import Events
+from cdc.events import TOKEN_PREFIX, Events
 from cdc.kafka.positions import PositionRecord
 from cdc.kafka.signals import SIGNALS_TOPIC
 from cdc.kafka.status import STATUS_TOPIC
 from cdc.lsn import LSN
 from cdc.postgres.publication import RecordedPublication
 from cdc.postgres.snapshot import SnapshotReader
+from cdc.progress import Progress
 from cdc.recent import RecentTransactions
 from cdc.relations import Relations
 from cdc.render import Record
@@ -193,22 +195,30 @@ class Pipeline:
             layout, config.render, catalogue_view(catalog, strict=config.strict),
             make_render=decorated(session, emitter.make_render, requests), on_finding=self.on_finding,
         )  # fmt: skip
-        state = SourceState(config.source_options, session.identity.system_id, session.identity.timeline)
+        identity = session.identity
+        state = SourceState(config.source_options, identity.system_id, identity.timeline, time.time_ns() // 1000)
         failpoint = failpoint_from_environment()
+        progress = session.progress(record.end_lsn if config.exactly_once else confirmed)
         acks: Acknowledger | TransactionalAcknowledger
         if config.exactly_once:
             acks = TransactionalAcknowledger(
-                session.walsender, session.producer, config.name, record, meter=self.meter, failpoint=failpoint
+                session.walsender,
+                session.producer,
+                config.name,
+                record,
+                meter=self.meter,
+                failpoint=failpoint,
+                progress=progress,
             )
         else:
             acks = Acknowledger(
                 session.walsender, session.producer, config.name, record, confirmed, meter=self.meter,
-                failpoint=failpoint, stall_seconds=config.options["seam.retry.timeout.ms"] / 1000,
+                failpoint=failpoint, stall_seconds=config.options["seam.retry.timeout.ms"] / 1000, progress=progress,
             )  # fmt: skip
         dead_letters = DeadLetters(config, relations, self.on_finding)
         events = Events(
             config.render, relations.layouts, emitter.emit, binary_mode=config.options["binary.handling.mode"],
-            publishes=config.publishes_message,
+            publishes=config.publishes_message, on_message=_token_reader(progress),
         )  # fmt: skip
         watch = Watch(session, publications, RecordedPublication(record.tables, **record.publication_form), events)
         hooks = Hooks(
@@ -228,6 +238,17 @@ class Pipeline:
         if requests is not None:
             requests.attach(task)
         return task
+
+
+def _token_reader(progress: Progress | None) -> Callable[[Message], None]:
+    """Hands the tokens of writers on to those who wait for them."""
+
+    def read(message: Message) -> None:
+        if progress is not None and message.prefix == TOKEN_PREFIX:
+            identity = message.content.decode("utf-8", "replace")
+            progress.writer.token(identity, None if message.transactional else message.lsn)
+
+    return read
 
 
 def _with_signals(events: Events, requests: Requests) -> Callable[[PgOutput, int, SourceState], Sequence[Record]]:

@@ -291,7 +291,8 @@ def _assemble(
             shapes.key_columns,
             shapes.rules,
             ADJUSTMENTS[options["field.name.adjustment.mode"]].field,
-            options["include.schema.comments"],
+            # Debezium's stream has no comments, whatever the option says.
+            options["include.schema.comments"] and not strict,
         ),
         render=RenderOptions(
             topics=topics,

@@ -101,8 +101,6 @@ class Worker:
                 if self.meter.flushed_lsn != acknowledged or self.meter.healthy - began >= SETTLED_SECONDS:
                     progress, acknowledged, attempt = max(progress, self.meter.healthy), self.meter.flushed_lsn, 0
                 wrote = pipeline.wrote
-                if self.meter.flushed_lsn != acknowledged:
-                    progress, acknowledged, attempt = now, self.meter.flushed_lsn, 0
                 self.meter.last_error = error.message
                 if isinstance(error, RetriableError) and self.stop.is_set():
                     break  # nothing is lost: what was not acknowledged is read again

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Final
 
 from cdc.lsn import Position
@@ -276,10 +276,17 @@ class MemoryImage(Store):
                 hint='raise memory_limit, keep fewer columns with fields, or take kind = "rocksdb"',
             )
 
-    def seal(self) -> None:
-        """Seal all late changes now."""
+    def capture(self) -> tuple[ViewState, dict[str, Arena | None]]:
+        """State and rows of one moment, all sealed; to be called by the thread that applies."""
         for table in self.tables.values():
             table.seal_when_large(self._lock, wait=True)
+        return self._state, {topic: table.arena() for topic, table in self.tables.items()}
+
+    def restore(self, state: ViewState, arenas: Mapping[str, Arena]) -> None:
+        """Take what `capture` gave."""
+        for topic, arena in arenas.items():
+            self.tables[topic].adopt(arena)
+        self._state = state
 
     def close(self) -> None:
         for table in self.tables.values():

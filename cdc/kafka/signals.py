@@ -32,10 +32,10 @@ def read_requests(options: ClientOptions, pipeline: str, *, seconds: float = 30.
     """
     book = RequestBook(pipeline)
 
-    def take(message: Any) -> None:
+    def add(message: Any) -> None:
         book.add(message.key(), message.value())
 
-    read_to_end(options, SIGNALS_TOPIC, take, partitions=[PARTITION], seconds=seconds)
+    read_to_end(options, SIGNALS_TOPIC, add, partitions=[PARTITION], seconds=seconds)
     return book
 
 

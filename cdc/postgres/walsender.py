@@ -123,7 +123,9 @@ class Walsender:
                 select.select([], [self._fd], [], 1.0)
             while self._pg.is_busy():
                 if deadline is not None and time.monotonic() > deadline:
-                    raise SourceUnavailable(f"{self.where}: no answer to {command.split(maxsplit=1)[0]} within {seconds:.0f} s")
+                    raise SourceUnavailable(
+                        f"{self.where}: no answer to {command.split(maxsplit=1)[0]} within {seconds:.0f} s"
+                    )
                 if select.select([self._fd], [], [], 0.5)[0]:
                     self._pg.consume_input()
             result = self._pg.get_result()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from cdc.model.javaerrors import DataError
@@ -16,6 +16,8 @@ from cdc.model.javatypes import (
     class_name,
     double_value,
     float_value,
+    hash_map_order,
+    is_big_decimal,
     long_value,
     wrap_integer,
 )
@@ -34,23 +36,23 @@ from cdc.transforms.configdef import (
 from cdc.transforms.schemas import Read, field_pairs, values_of
 
 _PURPOSE: Final = "mask fields"
-_DECIMAL_TEXT: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _EMPTY: Final[dict[str, Callable[[], Any]]] = {
     "java.lang.Boolean": lambda: False, "java.lang.Byte": lambda: Byte(0), "java.lang.Short": lambda: Short(0),
     "java.lang.Integer": lambda: Integer(0), "java.lang.Long": lambda: 0, "java.lang.Float": lambda: Float(0.0),
     "java.lang.Double": lambda: 0.0, "java.math.BigDecimal": lambda: Decimal(0), "java.util.Date": lambda: JavaDate(0),
     "java.lang.String": lambda: "", "java.util.ArrayList": list, "java.util.HashMap": dict,
+    "java.util.LinkedHashMap": dict,
 }  # fmt: skip
 
 
 def _exact(text: str) -> Decimal:
-    if not _DECIMAL_TEXT.fullmatch(text):
+    if not is_big_decimal(text):
         raise DataError(f"Unable to convert {text} (class java.lang.String) to a number")
     return Decimal(text)
 
 
 def _big_decimal(text: str) -> Decimal:
-    if not _DECIMAL_TEXT.fullmatch(text):
+    if not is_big_decimal(text):
         raise DataError(f"Unable to convert {text} (class java.lang.String) to number")
     return Decimal(text)
 
@@ -78,7 +80,7 @@ class MaskField(PartTransform):
 
     def configure(self) -> None:
         """Read fields and replacement."""
-        self._names = frozenset(self.options["fields"])
+        self._names = hash_map_order(self.options["fields"])
         self._replacement: str | None = self.options["replacement"]
         self._replace_null: bool = self.options["replace.null.with.default"]
         self._plans = PerSchema(self._plan)
@@ -87,19 +89,19 @@ class MaskField(PartTransform):
         """The masked value."""
         if schema is None:
             updated = dict(require_map(value, _PURPOSE))
-            for name in self.options["fields"]:
+            for name in self._names:
                 updated[name] = self._masked(updated.get(name), None)
             return None, updated
         struct = require_struct(value, _PURPOSE, schema)
-        read, masked = self._plans(struct.schema)
-        values = read(struct.values)
-        for index, field_schema in masked:
-            values[index] = self._masked(values[index], field_schema)
-        return schema, Struct(struct.schema, values)
+        return schema, Struct(struct.schema, self._plans(struct.schema)(struct.values))
 
-    def _plan(self, schema: Schema) -> tuple[Read, list[tuple[int, Schema]]]:
-        masked = [(at, pair[1]) for at, pair in enumerate(field_pairs(schema)) if pair[0] in self._names]
-        return values_of(schema.fields, replace_null=self._replace_null), masked
+    def _plan(self, schema: Schema) -> Read:
+        masks = {
+            at: partial(self._masked, schema=child)
+            for at, (name, child) in enumerate(field_pairs(schema))
+            if name in self._names
+        }
+        return values_of(schema.fields, replace_null=self._replace_null, changes=masks)
 
     def _masked(self, value: Any, schema: Schema | None) -> Any:
         if value is None:

@@ -115,7 +115,9 @@ def by_debezium(case: Case, connect: ConnectWorker, bootstrap: str) -> list[Reco
             connect.running(name)  # a failed task ends the wait with its trace
             return _when_ended(case, _read(bootstrap))
 
-        return wait_until(finished, 60, f"Debezium to capture {case.script.name}", every=0.1)
+        wait_until(finished, 60, f"Debezium to capture {case.script.name}", every=0.1)
+        connect.delete(name)  # only now is all sent that came before the end: there is no order between topics
+        return _when_ended(case, _read(bootstrap))
     finally:
         connect.delete(name)
         _clear(bootstrap)

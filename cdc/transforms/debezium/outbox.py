@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from cdc.model.javaerrors import DataError, JavaError, SchemaBuilderError, list_text
-from cdc.model.record import SourceRecord
+from cdc.model.record import SinkRecord, SourceRecord
 from cdc.model.schema import STRING, Schema, Struct, Type
 from cdc.model.validation import validate_value
 from cdc.transforms.base import Transform, require_struct
@@ -174,6 +174,8 @@ class EventRouter(Transform):
             value_schema = value = None
         key = _column(row, self._key)
         topic = typed_member(row, self._route_by, Type.STRING)
+        if partition is None and isinstance(record, SinkRecord):
+            raise null_pointer('Cannot invoke "java.lang.Integer.intValue()" because "kafkaPartition" is null')
         message = record.replace(
             topic=topic, partition=partition, key_schema=_key_schema(columns, self._key), key=key,
             value_schema=value_schema, value=value, timestamp=timestamp, headers=(*record.headers, *added),

@@ -73,7 +73,9 @@ def make_worker(monkeypatch, clock):
         left = list(attempts)
 
         class Attempt:
-            def __init__(self, config, meter, on_finding, *, manage_topics):
+            wrote = True
+
+            def __init__(self, config, meter, on_finding, *, manage_topics, instance, wrote):
                 pass
 
             def run(self, stop, *, once):
