@@ -15,6 +15,7 @@ from typing import Any
 
 import confluent_kafka
 import orjson
+import psutil
 import psycopg
 from confluent_kafka import TopicPartition
 
@@ -63,7 +64,9 @@ class Live:
 
 def latencies(bootstrap: str, topic: str, start: int) -> list[float]:
     """Milliseconds from each live change's commit to its record's time in Kafka, from an offset on."""
-    consumer = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": "bench", "fetch.queue.backoff.ms": 5})
+    consumer = confluent_kafka.Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": "bench", "fetch.queue.backoff.ms": 5}
+    )
     end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)[1]
     consumer.assign([TopicPartition(topic, 0, start)])
     found = []
@@ -86,29 +89,38 @@ def replay_beside_live(server: Any, broker: Any, rows: int, live: int) -> dict[s
         LIVE_TOPIC, partitions=1, replication=1, config={"message.timestamp.type": "LogAppendTime"}
     )
     options = ClientOptions(bootstrap)
-    more = {"snapshot.max.threads": "1", "producer.override.compression.type": "lz4", "extended.headers.enabled": "false"}
-    with seam_process(config(server, "replay", **more), bootstrap):
+    more = {
+        "snapshot.max.threads": "1",
+        "producer.override.compression.type": "lz4",
+        "extended.headers.enabled": "false",
+    }
+    with seam_process(config(server, "replay", **more), bootstrap) as process:
         writer = Live(server.dsn(), rows, live)
         try:
             wait_for_records(bootstrap, LIVE_TOPIC, live * 3)  # the engine streams, and is warm
             log = TopicLog(options, LIVE_TOPIC)
             start = log.bounds(0)[1]
             log.close()
-            began = time.monotonic()
+            began, used = time.monotonic(), _cpu(process.pid)
             write_requests(options, [Request("replay", "bench", tables=(r"public\.orders",), time=time.time())])
             while (one := read_requests(options, "replay").by_id["bench"]).state is not State.DONE:
                 if one.state is State.FAILED:
                     raise RuntimeError(one.message)
                 time.sleep(0.1)
             seconds = time.monotonic() - began
-            changes = writer.committed
+            changes, used = writer.committed, _cpu(process.pid) - used
         finally:
             writer.close()
         late = sorted(latencies(bootstrap, LIVE_TOPIC, start))
     return {
-        "rows_per_second": one.rows / seconds, "seconds": seconds, "rows": one.rows, "live_committed": changes,
+        "rows_per_second": one.rows / seconds, "rows_per_cpu_second": one.rows / used, "seconds": seconds, "rows": one.rows, "live_committed": changes,
         "live_p50_ms": statistics.median(late), "live_p99_ms": late[int(len(late) * 0.99)], "live_max_ms": late[-1],
     }  # fmt: skip
+
+
+def _cpu(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 def tell(name: str, **figures: float) -> None:
@@ -125,7 +137,11 @@ def audit(bootstrap: str, records: int, partitions: int) -> dict[str, float]:
     keys = records // 10
     for number in range(records):
         key = b'{"id":%d}' % (number % keys)
-        value = b'{"before":null,"after":{"id":%d,"n":%d},"source":{"lsn":%d,"ts_ms":1},"op":"u"}' % (number % keys, number, number)
+        value = b'{"before":null,"after":{"id":%d,"n":%d},"source":{"lsn":%d,"ts_ms":1},"op":"u"}' % (
+            number % keys,
+            number,
+            number,
+        )
         while True:
             try:
                 producer.produce(topic, value, key)
@@ -176,7 +192,9 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as directory, servers(Path(directory)) as (server, broker):
         if "replay" in wanted:
             prepare(server.dsn(), [], options.rows, 1000)
-            execute(server.dsn(), "vacuum analyze orders", "select pg_create_logical_replication_slot('replay', 'pgoutput')")
+            execute(
+                server.dsn(), "vacuum analyze orders", "select pg_create_logical_replication_slot('replay', 'pgoutput')"
+            )
             tell("replay", **replay_beside_live(server, broker, options.rows, options.live))
         if "audit" in wanted:
             tell("audit", **audit(broker.bootstrap, options.rows, 40))

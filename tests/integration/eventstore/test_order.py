@@ -70,7 +70,9 @@ def test_a_chunk_waits_until_it_sees_what_was_streamed(make_postgres, kafka, pre
         config = pipeline(database, kafka.bootstrap, prefix)
         if not rule:
             settle = ChangeMemory.settle
-            monkeypatch.setattr(ChangeMemory, "settle", lambda self, chunk, seen: settle(self, chunk, seen) or _keep(self, chunk, seen))
+            monkeypatch.setattr(
+                ChangeMemory, "settle", lambda self, chunk, seen: settle(self, chunk, seen) or _keep(self, chunk, seen)
+            )
         engine = start_engine(config, database)
         wait_until(lambda: engine_knows_all(engine), 20, "the engine to know every open transaction")
         # The commit is in the log, and streamed, but waits for a standby that is not there: nobody sees it.
@@ -81,7 +83,10 @@ def test_a_chunk_waits_until_it_sees_what_was_streamed(make_postgres, kafka, pre
         writer.start()
         try:
             wait_until(
-                lambda: len(events(kafka.bootstrap, f"{prefix}.public.item")) >= 10, 20, "the change to be streamed", every=0.2
+                lambda: len(events(kafka.bootstrap, f"{prefix}.public.item")) >= 10,
+                20,
+                "the change to be streamed",
+                every=0.2,
             )
             ask(config)
             if rule:
