@@ -1,18 +1,26 @@
-"""From Connect records to bytes: which form renders a relation, and how other records are converted."""
+"""From Connect records to bytes: which form renders a relation, which transforms change it, who writes it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
+from cdc.connect_form import ConnectCopy, connect_render
 from cdc.converters.inference import connect_text
 from cdc.converters.json import JsonConverter
+from cdc.errors import ConfigError, ConvertError
 from cdc.layout import Layout, LayoutOptions
 from cdc.model.record import SourceRecord
+from cdc.model.schema import Schema
 from cdc.postgres.catalog import Catalog
 from cdc.relations import CatalogueView
-from cdc.render import ComposedRender, Outgrown, Record, Render
+from cdc.render import ComposedRender, Outgrown, Placed, Record, Render
+from cdc.render_copy import CopyForm, CopyRender
+from connectors.converters import ConverterChoice, Form
 from connectors.postgres import PipelineConfig
+
+FromConnect = Callable[[Schema | None, Any], bytes | None]
 
 
 def catalogue_view(catalog: Catalog, *, strict: bool) -> CatalogueView:
@@ -34,34 +42,57 @@ class Emitter:
 
     Args:
         config: The configuration.
-        layout: What it says about rows, with what the database adds.
+
+    Attributes:
+        direct: Whether rows go from text to bytes: no transform, and JSON on both sides.
     """
 
-    def __init__(self, config: PipelineConfig, layout: LayoutOptions) -> None:
+    def __init__(self, config: PipelineConfig) -> None:
         self.config = config
-        self.layout = layout
-        render = config.render
-        self.key = JsonConverter(
-            schemas_enable=render.key_schemas, decimal_numeric=render.key_decimal_numeric,
-            replace_null_with_default=render.key_null_as_default,
-        )  # fmt: skip
-        self.value = JsonConverter(
-            schemas_enable=render.value_schemas, decimal_numeric=render.value_decimal_numeric,
-            replace_null_with_default=render.null_as_default,
-        )  # fmt: skip
+        self.chain = config.chain
+        self.key = self._converter(config.converters[0], null_as_default=config.render.key_null_as_default)
+        self.value = self._converter(config.converters[1], null_as_default=config.render.null_as_default)
+        plain = all(choice.form is Form.JSON for choice in config.converters)
+        self.direct = plain and not self.chain.steps
+
+    @staticmethod
+    def _converter(choice: ConverterChoice, *, null_as_default: bool) -> FromConnect:
+        if choice.form is not Form.JSON:
+            raise ConfigError(f"{choice.side}.converter: {choice.form.value} is not carried out yet")
+        return JsonConverter(
+            schemas_enable=choice.schemas, decimal_numeric=choice.numeric, replace_null_with_default=null_as_default
+        ).from_connect
 
     def make_render(self, layout: Layout, outgrown: Outgrown) -> Render:
         """The renderer of a relation."""
-        return ComposedRender(layout, self.config.render, outgrown).render
+        if self.direct:
+            return ComposedRender(layout, self.config.render, outgrown).render
+        return connect_render(layout, self.config.render, outgrown, self.emit)
+
+    def make_copy(self, layout: Layout) -> CopyForm:
+        """How rows of a snapshot become records."""
+        if self.direct:
+            return CopyRender(layout, self.config.render, self.config.source_options)
+        return ConnectCopy(layout, self.config.render, self.config.source_options, self.emit)
 
     def emit(self, record: SourceRecord) -> Sequence[Record]:
-        """Convert one record."""
+        """Transform and convert one record.
+
+        Raises:
+            TransformError: A step refused it.
+            ConvertError: A converter did.
+        """
+        return [self._converted(changed) for changed in self.chain.apply(record)]
+
+    def _converted(self, record: SourceRecord) -> Record:
         headers = [(h.name, None if h.value is None else connect_text(h.value).encode()) for h in record.headers]
-        return [
-            (
-                record.topic,
-                self.key.from_connect(record.key_schema, record.key),
-                self.value.from_connect(record.value_schema, record.value),
-                headers or None,
-            )
-        ]
+        try:
+            key = self.key(record.key_schema, record.key)
+        except ValueError as error:
+            raise ConvertError(str(error), topic=record.topic, stage="KEY_CONVERTER") from error
+        try:
+            value = self.value(record.value_schema, record.value)
+        except ValueError as error:
+            raise ConvertError(str(error), topic=record.topic) from error
+        converted: Record = (record.topic, key, value, headers or None)
+        return Placed.of(converted, record.partition, record.timestamp)

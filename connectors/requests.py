@@ -22,7 +22,7 @@ from cdc.postgres.snapshot import SnapshotReader
 from cdc.postgres.snapshot_tables import SnapshotTable
 from cdc.recent import RecentTransactions
 from cdc.render import Record
-from cdc.render_copy import CopyRender
+from cdc.render_copy import CopyForm
 from cdc.report import Severity
 from cdc.requests import Kind, Request, State
 from cdc.selection import compile_patterns
@@ -141,7 +141,7 @@ class _Planning:
         self.session = session
         self.request = request
         self.plan: SnapshotPlan | None = None
-        self.renders: dict[str, CopyRender] = {}
+        self.renders: dict[str, CopyForm] = {}
         self.error: SeamError | None = None
         self._thread = threading.Thread(target=self._run, name="planning", daemon=True)
         self._thread.start()
@@ -284,7 +284,7 @@ class Requests:
             return [self._put(replace(request, state=State.PAUSED if request.held else State.STOPPED))]
         return [self._start(request, planning.plan, planning.renders)]
 
-    def _start(self, request: Request, plan: SnapshotPlan, renders: Mapping[str, CopyRender]) -> Record:
+    def _start(self, request: Request, plan: SnapshotPlan, renders: Mapping[str, CopyForm]) -> Record:
         assert self._loop is not None
         self._stop = threading.Event()
         options = self.config.options

@@ -210,6 +210,8 @@ class Generator:
             key, value = self.event()
         elif share < 0.42:
             key, value = self.outbox()
+        elif share < 0.45:
+            key, value = self.message()
         else:
             key, value = self.part(), self.part()
         record = {
@@ -334,6 +336,37 @@ class Generator:
         self.names += ["payload", "tenant", "after"]
         return None, document(envelope, value)
 
+    def message(self) -> tuple[Any, Any]:
+        """A logical message of the Postgres connector."""
+        content = self.one([
+            '{"id":"7","aggregatetype":"order","aggregateid":"17","payload":"{}","n":null}', '{"a":{"b":[1,2]},"c":1.5}',
+            "[1]", "plain", '{"e":[]}', '{"x":[{"i":1},{"i":2}]}', "{}", '{"a":[1,"x"]}',
+        ])  # fmt: skip
+        message = {
+            "type": "struct", "optional": True, "name": "io.debezium.connector.postgresql.Message",
+            "fields": [
+                {"type": "string", "optional": True, "field": "prefix"},
+                {"type": self.one(["bytes", "bytes", "bytes", "string"]), "optional": True, "field": "content"},
+            ],
+        }  # fmt: skip
+        text = content if message["fields"][1]["type"] == "string" else base64.b64encode(content.encode()).decode()
+        schema = {
+            "type": "struct", "optional": False, "name": "io.debezium.connector.postgresql.MessageValue", "version": 1,
+            "fields": [
+                {"type": "string", "optional": False, "field": "op"},
+                {"type": "int64", "optional": True, "field": "ts_ms"},
+                {"type": "struct", "optional": False, "fields": [{"type": "string", "optional": True, "field": "table"}],
+                 "field": "source"},
+                {**message, "field": "message"},
+            ],
+        }  # fmt: skip
+        value = {
+            "op": "m", "ts_ms": self.one([None, 1700000001000]), "source": {"table": ""},
+            "message": None if self.maybe(0.1) else {"prefix": "outbox", "content": None if self.maybe(0.1) else text},
+        }  # fmt: skip
+        key = document({"type": "struct", "fields": [{"type": "string", "field": "prefix"}]}, {"prefix": "outbox"})
+        return key, document(schema, value)
+
     # -- chains
 
     def chain(self) -> dict[str, str]:
@@ -370,6 +403,11 @@ class Generator:
             return self.one(self.names)
         return self.one(NAMES)
 
+    def plain_field(self) -> str:
+        """A field that is no side of an event: Debezium writes into those, and whoever shares the struct sees it."""
+        name = self.field()
+        return "id" if name in ("before", "after", "source") else name
+
     def fields(self, most: int = 3) -> str:
         return ",".join(dict.fromkeys(self.field() for _ in range(self.random.randint(1, most))))
 
@@ -380,6 +418,7 @@ class Generator:
             self.flatten, self.header_from, self.insert_header, self.drop_headers, self.set_schema_metadata,
             self.new_record_state, self.new_record_state, self.event_router, self.event_router, self.table_router,
             self.changed_state, self.partition_routing, self.timezone, self.header_to_value, self.vectors,
+            self.message_content, self.record_size,
         ]  # fmt: skip
         name, options = self.one(makers)()
         if name.startswith(KAFKA) and self.maybe(0.25):
@@ -419,7 +458,7 @@ class Generator:
         return self.sided("MaskField"), options
 
     def value_to_key(self) -> tuple[str, dict[str, str]]:
-        return KAFKA + "ValueToKey", {"fields": self.fields()}
+        return KAFKA + "ValueToKey", {"fields": ",".join(dict.fromkeys(self.plain_field() for _ in range(2)))}
 
     def hoist_field(self) -> tuple[str, dict[str, str]]:
         return self.sided("HoistField"), {"field": self.one(["line", "a"])}
@@ -469,7 +508,7 @@ class Generator:
         return self.sided("Flatten"), {} if self.maybe(0.5) else {"delimiter": self.one(["_", "", "."])}
 
     def header_from(self) -> tuple[str, dict[str, str]]:
-        names = list(dict.fromkeys(self.field() for _ in range(2)))
+        names = list(dict.fromkeys(self.plain_field() for _ in range(2)))
         options = {"fields": ",".join(names), "operation": self.one(["move", "copy"])}
         options["headers"] = ",".join(self.one(HEADERS) + str(at) for at in range(len(names)))
         return self.sided("HeaderFrom"), options
@@ -602,6 +641,19 @@ class Generator:
         return DEBEZIUM + "HeaderToValue", {
             "headers": ",".join(headers), "fields": ",".join(fields), "operation": self.one(["move", "copy", "MOVE"]),
         }  # fmt: skip
+
+    def message_content(self) -> tuple[str, dict[str, str]]:
+        options = {"fields.null.include": self.one(["true", "false"])} if self.maybe(0.5) else {}
+        return "io.debezium.connector.postgresql.transforms.DecodeLogicalDecodingMessageContent", options
+
+    def record_size(self) -> tuple[str, dict[str, str]]:
+        options = {
+            "max.bytes": self.one(["1", "1000", "1500", "2000", "0"]),
+            "min.field.size": self.one(["0", "3", "10"]),
+        }
+        if self.maybe(0.3):
+            options["compression.ratio"] = self.one(["0.5", "2", "-1"])
+        return DEBEZIUM + "EnforceRecordSize", options
 
     def vectors(self) -> tuple[str, dict[str, str]]:
         return DEBEZIUM + "VectorToJsonConverter", {}
