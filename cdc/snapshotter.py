@@ -286,18 +286,24 @@ class Snapshotter:
 
     def _next_chunk(self) -> _Chunk | None:
         with self._lock:
-            while not self._stop.is_set():
-                if self.complete:
-                    return None
-                if sum(chunk.bytes for chunk in self._held.values()) + CHUNK_BYTES <= HELD_BYTES:
-                    for state in self.states.values():
-                        extent = state.take()
-                        if extent is not None:
-                            self._count += 1
-                            chunk = _Chunk(f"{self._run}-{self._count}", state, extent, state.generation)
-                            self._held[chunk.id] = chunk
-                            return chunk
+            while not self._stop.is_set() and not self.complete:
+                chunk = self._choose()
+                if chunk is not None:
+                    return chunk
                 self._lock.wait(WAIT_SECONDS)
+        return None
+
+    def _choose(self) -> _Chunk | None:
+        """The next chunk to read; None when there is none now, or no room for its rows."""
+        if sum(chunk.bytes for chunk in self._held.values()) + CHUNK_BYTES > HELD_BYTES:
+            return None
+        for state in self.states.values():
+            extent = state.take()
+            if extent is not None:
+                self._count += 1
+                chunk = _Chunk(f"{self._run}-{self._count}", state, extent, state.generation)
+                self._held[chunk.id] = chunk
+                return chunk
         return None
 
     def _read_chunk(self, reader: SnapshotReader, chunk: _Chunk) -> None:
