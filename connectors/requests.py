@@ -184,6 +184,7 @@ class Requests:
         self.book = read_requests(self.config.kafka, self.config.name)
         # From here on only the engine moves these on; what the topic says of them is our own echo.
         self._taken = set(self.book.by_id)
+        self._first_signals = not any(name.startswith("kafka.") for name in self._taken)
         self._follower = TopicFollower(self.config.kafka, SIGNALS_TOPIC)
         self.channels = Channels(self.config)
         self._loop: Loop | None = None
@@ -235,7 +236,9 @@ class Requests:
             text = self.session.catalog.value("select pg_current_snapshot()::text")
             self.recent.prune(Snapshot.parse(str(text)))
         records = [
-            record for request in self.channels.arrived(self.book.by_id.__contains__) for record in self._new(request)
+            record
+            for request in self.channels.arrived(self.book.by_id.__contains__, first=self._first_signals)
+            for record in self._new(request)
         ]
         for message in self._follower.poll():
             name = (message.key() or b"").decode("utf-8", "replace").partition("/")[2]
