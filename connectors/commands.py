@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cdc.errors import ConfigError
+from cdc.errors import BrokerUnavailable, ConfigError
 from cdc.report import Finding
 from connectors import export as exporting
 from connectors import offsets as offset_work
@@ -55,6 +55,10 @@ UrlOption = Annotated[
     ),
 ]
 OutputOption = Annotated[Output, typer.Option("--output", help="A table for people, or one JSON document.")]
+ServersOption = Annotated[
+    str | None,
+    typer.Option("--bootstrap-servers", envvar="SEAM_BOOTSTRAP_SERVERS", help="Kafka brokers, host:port,..."),
+]
 OnlyOption = Annotated[list[str] | None, typer.Option("--only", help="This connector of the files; may be repeated.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="name=value over each connector; may be repeated.")]
 PruneOption = Annotated[bool, typer.Option("--prune", help="Delete what carries our mark and stands in no file.")]
@@ -153,6 +157,7 @@ def plan(
 def apply(
     file: FileArgument,
     connect_url: UrlOption = None,
+    bootstrap_servers: ServersOption = None,
     output: OutputOption = Output.table,
     only: OnlyOption = None,
     settings: SetOption = None,
@@ -173,9 +178,7 @@ def apply(
     with ExitStack() as stack:
         planned = _Planned(file, connect_url, only=only, settings=settings, stack=stack)
         if not dry_run:
-            cluster = planned.api.server().kafka_cluster_id
-            waiting = "another apply works on this cluster; waiting until it has ended"
-            stack.enter_context(exclusive(cluster, wait=lock_timeout, waiting=lambda: show.say(waiting)))
+            _hold(stack, planned, bootstrap_servers, lock_timeout)
         content = planned.plan(prune=prune, validate=not no_validate, owner=owner)
         if dry_run or output is Output.table:
             _show_plan(content, planned.api, output)
@@ -191,6 +194,26 @@ def apply(
             _show_outcomes(error.outcomes, output)
             raise
         _show_outcomes(outcomes, output)
+
+
+def _hold(stack: ExitStack, planned: _Planned, servers: str | None, wait: float) -> None:
+    """Keep other appliers out: on this machine always, on others where Kafka is named."""
+    cluster = planned.api.server().kafka_cluster_id
+    waiting = "another apply works on this cluster; waiting until it has ended"
+    stack.enter_context(exclusive(cluster, wait=wait, waiting=lambda: show.say(waiting)))
+    worker = planned.everything.worker
+    if not (servers or worker.get("bootstrap.servers")):
+        return
+    from connectors.kafka_side import exclusive_everywhere, kafka_options
+
+    options = kafka_options(worker, servers)
+    assert options is not None
+    try:
+        stack.enter_context(exclusive_everywhere(options, cluster, wait=wait, waiting=lambda: show.say(waiting)))
+    except BrokerUnavailable as error:
+        if servers:
+            raise
+        show.say(f"appliers on other machines are not kept out: {error}")
 
 
 @app.command()
@@ -241,14 +264,22 @@ def drift(
 
 
 @app.command("list")
-def list_(connect_url: UrlOption = None, output: OutputOption = Output.table) -> None:
-    """List the connectors of the cluster: state, tasks, worker, version."""
+def list_(
+    connect_url: UrlOption = None, bootstrap_servers: ServersOption = None, output: OutputOption = Output.table
+) -> None:
+    """List the connectors of the cluster: state, tasks, worker, version; with brokers the lag of sinks in offsets."""
+    ends = None
+    if bootstrap_servers:
+        from connectors import kafka_side
+
+        options = kafka_side.kafka_options({}, bootstrap_servers)
+        ends = kafka_side.ends(options) if options is not None else None
     with _cluster(connect_url) as api:
-        documents = listed(api, observe(api))
+        documents = listed(api, observe(api), ends)
     if output is Output.json:
         write_json({"connectors": documents})
     else:
-        show.connectors(documents, lag=False)
+        show.connectors(documents, lag=ends is not None)
 
 
 @app.command("show")
