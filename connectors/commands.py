@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -187,6 +189,7 @@ def apply(
             return
         if content.deletions:
             _confirm(f"delete {', '.join(change.connector for change in content.deletions)}?", yes)
+        _let_sigterm_interrupt()
         applier = Applier(planned.api, settle=settle, timeout=timeout, report=show.step)
         try:
             outcomes: Sequence[Outcome] = applier.apply(content, planned.observed)
@@ -304,7 +307,7 @@ def status(
     every: Annotated[float, typer.Option("--every", help="Seconds between two looks of --watch.")] = 1.0,
 ) -> None:
     """Show connectors and tasks, with the cause of each failure and what to do about it."""
-    with _cluster(connect_url) as api:
+    with _cluster(connect_url) as api, suppress(*[KeyboardInterrupt] if watch else []):
         operator = Operator(api)
         learn_plugins(api, observe(api))
         last: list[dict[str, Any]] | None = None
@@ -314,16 +317,20 @@ def status(
             statuses = {name: api.status(name)} if name is not None else dict(sorted(api.statuses().items()))
             documents = [status_document(n, s, api.redaction.text) for n, s in statuses.items()]
             if documents != last:
-                if watch and output is Output.json:
-                    show.line({"connectors": documents})
-                elif output is Output.json:
-                    write_json({"connectors": documents})
-                else:
-                    show.statuses(documents)
+                _show_statuses(documents, output, watch=watch)
             if not watch:
                 return
             last = documents
             time.sleep(every)
+
+
+def _show_statuses(documents: list[dict[str, Any]], output: Output, *, watch: bool) -> None:
+    if output is Output.table:
+        show.statuses(documents)
+    elif watch:
+        show.line({"connectors": documents})
+    else:
+        write_json({"connectors": documents})
 
 
 @app.command()
@@ -606,6 +613,12 @@ def _change_offsets(
         write_json(change.as_json())
     else:
         show.offset_change(change)
+
+
+def _let_sigterm_interrupt() -> None:
+    """A service manager's signal ends an apply with the message of what is and what is not, as Ctrl-C does."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _show_plan(content: Plan, api: ConnectApi, output: Output) -> None:
