@@ -25,6 +25,8 @@ def form_problems(options: Mapping[str, object], *, value_schemas: bool) -> list
     if form == "delta":
         if value_schemas:
             problems.append(("seam.event.form", "is delta, which needs value.converter.schemas.enable=false"))
+        if not str(options.get("value.converter") or "JsonConverter").endswith("JsonConverter"):
+            problems.append(("seam.event.form", "is delta, which needs value.converter=JsonConverter"))
         if options.get("transforms"):
             problems.append(
                 ("seam.event.form", "is delta, which is made after the last transform: leave transforms out")
