@@ -32,6 +32,9 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "replay": ("connectors.replay_commands", "replay"),
     "log": ("connectors.log_commands", "app"),
     "deadletter": ("connectors.deadletter_commands", "app"),
+    "view": ("views.commands", "app"),
+    "token": ("views.token_commands", "token"),
+    "wait": ("views.token_commands", "wait"),
 }
 
 

@@ -105,10 +105,16 @@ class ChangeMemory:
         self._unseen: set[int] = set()
         self._newest: Snapshot | None = None
 
-    def watch(self, tables: Iterable[str]) -> None:
-        """Note changes of these tables from now on."""
+    def watch(self, tables: Iterable[str], streamed: Iterable[int] = ()) -> None:
+        """Note changes of these tables from now on.
+
+        Args:
+            tables: As they are published.
+            streamed: 32-bit ids of transactions whose changes are out already, and which may be invisible still.
+        """
         with self._lock:
             self._watched.update(tables)
+            self._unseen.update(streamed)
 
     def forget(self, table: str) -> None:
         """The table is done."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -95,6 +95,9 @@ class Snapshotter:
         pause: Called with the rows of each chunk before it goes out, to keep a rate.
         failpoint: Called with the name of each step; tests kill the process there.
         memory: Of changes; its own when left out.
+        marker: `source.snapshot` of the rows.
+        streamed: On a stream that runs already: transactions that it carried, and which may be invisible still.
+        all_known: Whether these are all, so that nobody who has a table open need be waited for.
     """
 
     def __init__(
@@ -109,7 +112,11 @@ class Snapshotter:
         pause: Callable[[int], None] = lambda _rows: None,
         failpoint: Callable[[str], None] = lambda _name: None,
         memory: ChangeMemory | None = None,
+        marker: str = "true",
+        streamed: Iterable[int] = (),
+        all_known: bool = False,
     ) -> None:
+        self.marker = marker
         self.renders = renders
         self.make_reader = make_reader
         self.on_finding = on_finding
@@ -124,7 +131,9 @@ class Snapshotter:
         for state in self.states.values():
             if not state.complete:
                 self._published.setdefault(state.table.relation.qualified, []).append(state)
-        self.memory.watch(self._published)
+        self.memory.watch(self._published, streamed)
+        for state in self.states.values():
+            state.checked = all_known
         self._lock = threading.Condition()
         self._held: dict[str, _Chunk] = {}
         self._stop = threading.Event()
@@ -373,7 +382,7 @@ class Snapshotter:
     def _render(self, reader: SnapshotReader, chunk: _Chunk, moment: Moment) -> None:
         table = chunk.state.table
         render = self.renders[chunk.published]
-        tail, row_of = render.tail(Reading("true", moment.lsn, moment.clock_micros, time.time_ns())), render.row
+        tail, row_of = render.tail(Reading(self.marker, moment.lsn, moment.clock_micros, time.time_ns())), render.row
         identify = render.identity(table.key)
         size = 0
         limit = CHUNK_BYTES if self._may_split(chunk.extent, table) else HELD_BYTES * 100

@@ -54,6 +54,9 @@ class Hooks:
         partitions: Topic -> the explicit partition of its records, as Debezium's heartbeats have one.
         snapshot: Reads the rows that are older than the slot; None when there is nothing to read.
         extended_headers: Whether snapshot rows carry headers.
+        latest: Topic -> further topics that get the rows of chunks too.
+        streamed: Told the id of each transaction that begins.
+        pending: Whether something was asked for that must be done before a goal counts as reached.
     """
 
     records_of: Callable[[PgOutput, int, SourceState], Sequence[Record]] = lambda _message, _lsn, _state: ()
@@ -64,6 +67,9 @@ class Hooks:
     partitions: Mapping[str, int] = field(default_factory=dict)
     snapshot: Snapshotter | None = None
     extended_headers: bool = True
+    latest: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    streamed: Callable[[int], None] = lambda _xid: None
+    pending: Callable[[], bool] = lambda: False
 
 
 class Task:
@@ -150,7 +156,11 @@ class Task:
     def _reached(self, goal: LSN | None) -> bool:
         if goal is None or self.acks.acknowledged < goal:
             return False
-        return self.snapshot is None
+        return self.snapshot is None and not self.hooks.pending()
+
+    def described(self) -> Sequence[Relation]:
+        """The relations that the stream has described so far."""
+        return list(self.relations.by_oid.values())
 
     def _look_at_snapshot(self, snapshot: Snapshotter) -> None:
         """Raise what ended its readers; let it go when every row is done."""
@@ -233,6 +243,7 @@ class Task:
             if self.acks.in_transaction:
                 raise ProtocolError("a begin within a transaction", tag="B", length=len(frame.payload))
             self.state.begin(message.final_lsn, message.commit_micros, message.xid, lsn)
+            self.hooks.streamed(message.xid)
             self._counted(self.hooks.records_of(message, lsn, self.state), self.acks.begin(message.final_lsn))
             self.hooks.failpoint("begin received")
         elif isinstance(message, Commit):
@@ -284,17 +295,19 @@ class Task:
         window, state = self.acks.outside(), self.state
         produce, delivered = self.producer.produce, window.delivered
         usual = list(state.context_headers) if self.hooks.extended_headers else []
+        latest = self.hooks.latest
         position, ordinal = state.position if self.hooks.extended_headers else "", state.ordinal
         for topic, key, value, own in arrived.rows:
             headers = usual if own is None else own
             if position:
                 headers = [*headers, (POSITION_HEADER, f"{position}{ordinal}".encode())]
                 ordinal += 1
-            window.outstanding += 1
-            try:
-                produce(topic, value, key, on_delivery=delivered, headers=headers)  # type: ignore[arg-type] # lists are invariant
-            except (BufferError, confluent_kafka.KafkaException) as error:
-                self._send_slowly((topic, key, value, headers), window, error)
+            for place in (topic, *latest.get(topic, ())):
+                window.outstanding += 1
+                try:
+                    produce(place, value, key, on_delivery=delivered, headers=headers)  # type: ignore[arg-type] # lists are invariant
+                except (BufferError, confluent_kafka.KafkaException) as error:
+                    self._send_slowly((place, key, value, headers), window, error)
         state.ordinal = ordinal
         window.when_durable.append(lambda: self._chunk_done(snapshot, arrived.done))
         self.meter.records += len(arrived.rows)

@@ -30,6 +30,7 @@ from connectors.first_rows import ExportedSnapshot, FirstRows
 from connectors.recorder import Recorder
 from connectors.session import Session
 from connectors.snapshot_plan import SnapshotMode, SnapshotPlan, names, plan_snapshot
+from connectors.topic_forms import form_findings
 
 
 class Publications:
@@ -137,7 +138,7 @@ class FirstStart:
         """
         config, session = self.config, self.session
         catalog, identity = session.catalog, session.identity
-        tell(session, check_database(catalog, config.wanted))
+        tell(session, [*check_database(catalog, config.wanted), *form_findings(config, catalog)])
         made: list[str] = []
         publication = self.publications.ensure(made)
         plan = plan_snapshot(config, catalog) if self.mode.first else None
@@ -226,6 +227,8 @@ class FirstStart:
 def renders_of(session: Session, plan: SnapshotPlan) -> dict[str, CopyRender]:
     """Published `schema.table` -> how its rows are rendered."""
     config = session.config
+    for layout in plan.layouts.values():
+        session.forms.ensure(layout)
     return {name: CopyRender(layout, config.render, config.source_options) for name, layout in plan.layouts.items()}
 
 

@@ -26,6 +26,7 @@ from cdc.source import SourceOptions
 from cdc.topics import ADJUSTMENTS, Routing, TopicNames, escape_topic, sanitize_topic
 from cdc.values.registry import ValueModes
 from connectors.converters import ConverterChoice, read_converter
+from connectors.form_options import form_problems
 from connectors.postgres_options import OPTIONS
 from connectors.topic_rules import TopicRule, read_rules
 
@@ -115,6 +116,8 @@ def read(
             )
         )
     problems += _combinations(options)
+    value_schemas = str(resolved.get("value.converter.schemas.enable", "true")).lower() == "true"
+    problems += [Problem(*found) for found in form_problems(options, value_schemas=value_schemas)]
     kafka = ClientOptions("")
     try:
         kafka = client_options(str(servers or ""), resolved, prefix="producer.override.")

@@ -71,25 +71,31 @@ class Replay:
     def __init__(self, config: PipelineConfig, table: str, where: str | None, rate: int = 0) -> None:
         self.config = config
         self.catalog = Catalog(connect(config.source), config.source)
+        self.where = where
+        self.rate = rate
+        try:
+            self._find(table)
+        except BaseException:
+            self.close()
+            raise
+
+    def _find(self, table: str) -> None:
+        config = self.config
         tables = {one.qualified.lower(): one for one in captured(self.catalog.tables(), config.wanted.selection)}
         found = tables.get(table.lower())
         if found is None:
-            near = difflib.get_close_matches(table.lower(), tables, n=1)
+            near = tuple(tables[name].qualified for name in difflib.get_close_matches(table.lower(), tables, n=1))
             raise ConfigError(
                 [
                     Problem(
-                        "--table",
-                        f"{table} is no table that {config.name!r} captures at {config.source.address}",
-                        tuple(near),
+                        "--table", f"{table} is no table that {config.name!r} captures at {config.source.address}", near
                     )
                 ]
             )
         self.physical = (found.schema, found.name)
         self.table = found.qualified
-        self.where = where
-        self.rate = rate
-        if where is not None:
-            check_condition(self.catalog, self.physical, where, option="--where")
+        if self.where is not None:
+            check_condition(self.catalog, self.physical, self.where, option="--where")
 
     def close(self) -> None:
         """Close the connection."""

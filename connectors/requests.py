@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-from cdc.errors import ConfigError, Problem, RetriableError, SeamError
+from cdc.errors import ConfigError, OperatorError, Problem, RetriableError, SeamError
 from cdc.kafka.signals import SIGNALS_TOPIC, TopicFollower, read_requests
 from cdc.model.relation import Relation
+from cdc.postgres.catalog import Catalog
 from cdc.postgres.condition import check_condition, check_select
+from cdc.postgres.connection import connect
 from cdc.postgres.snapshot import SnapshotReader
 from cdc.postgres.snapshot_tables import SnapshotTable
 from cdc.recent import RecentTransactions
 from cdc.render import Record
+from cdc.render_copy import CopyRender
 from cdc.report import Severity
 from cdc.requests import Kind, Request, State
 from cdc.selection import compile_patterns
@@ -27,6 +30,7 @@ from cdc.snapshotter import Snapshotter
 from cdc.visibility import Snapshot
 from cdc.wire.pgoutput import Message
 from connectors.first_start import renders_of
+from connectors.postgres import PipelineConfig
 from connectors.session import Session
 from connectors.signal_channels import Channels
 from connectors.snapshot_plan import SnapshotPlan, names, plan_snapshot
@@ -77,14 +81,13 @@ class Rate:
         self._stop.wait(start - now)
 
 
-def plan_request(session: Session, request: Request) -> SnapshotPlan:
+def plan_request(config: PipelineConfig, catalog: Catalog, request: Request) -> SnapshotPlan:
     """The tables that a request names.
 
     Raises:
         ConfigError: No captured table is meant, one cannot be read by chunks, or a condition fails.
     """
-    catalog = session.catalog
-    whole = plan_snapshot(session.config, catalog, include="", overrides=request.selects)
+    whole = plan_snapshot(config, catalog, include="", overrides=request.selects)
     patterns = [compile_patterns(text) for text in request.tables]
 
     def asked(table: SnapshotTable) -> bool:
@@ -113,9 +116,9 @@ def plan_request(session: Session, request: Request) -> SnapshotPlan:
             )
         elif where is not None:
             check_condition(catalog, table.physical, where, option=f"the condition of {table.name}")
-            found.append(
-                replace(table, filter=where if table.filter is None else f"({table.filter}) and (\n{where}\n)")
-            )
+            # On lines of its own, so that a comment at its end hides nothing.
+            lead = "" if table.filter is None else f"({table.filter}) and "
+            found.append(replace(table, filter=f"{lead}(\n{where}\n)"))
         else:
             if table.override is not None:
                 check_select(catalog, table.override, option=f"the SELECT of {table.name}")
@@ -129,6 +132,37 @@ def plan_request(session: Session, request: Request) -> SnapshotPlan:
 
 def _names(table: SnapshotTable) -> tuple[str, str]:
     return table.name.lower(), table.relation.qualified.lower()
+
+
+class _Planning:
+    """Lays a request out on a thread and a connection of its own: a locked table must not hold up the stream."""
+
+    def __init__(self, session: Session, request: Request) -> None:
+        self.session = session
+        self.request = request
+        self.plan: SnapshotPlan | None = None
+        self.renders: dict[str, CopyRender] = {}
+        self.error: SeamError | None = None
+        self._thread = threading.Thread(target=self._run, name="planning", daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            source = self.session.config.source
+            catalog = Catalog(connect(source), source)
+            try:
+                self.plan = plan_request(self.session.config, catalog, self.request)
+                self.renders = renders_of(self.session, self.plan)
+            finally:
+                catalog.connection.close()
+        except SeamError as error:
+            self.error = error
+        except Exception as error:  # noqa: BLE001 - it ends the request, and never unseen
+            self.error = OperatorError(f"planning failed: {type(error).__name__}: {error}")
 
 
 class Requests:
@@ -159,6 +193,7 @@ class Requests:
         self._recorded: Any = None
         self._not_before = 0.0
         self._pruned = 0.0
+        self._planning: _Planning | None = None
 
     def attach(self, loop: Loop) -> None:
         """The task whose stream takes the rows."""
@@ -224,22 +259,30 @@ class Requests:
             return []  # the initial snapshot comes first
         for request in self.book.open(Kind.SNAPSHOT):
             if request.state is not State.PAUSED:
-                return [self._start(request)]
+                return self._plan(request, now)
         return []
 
-    def _start(self, request: Request) -> Record:
+    def _plan(self, request: Request, now: float) -> list[Record]:
+        if self._planning is None or self._planning.request is not request:
+            self._planning = _Planning(self.session, request)
+        if self._planning.running:
+            return []
+        planning, self._planning = self._planning, None
+        error = planning.error
+        if isinstance(error, RetriableError):
+            self._not_before = now + AGAIN_SECONDS
+            self._say(Severity.WARNING, request, error.message)
+            return []
+        if error is not None or planning.plan is None:
+            message = error.message if error is not None else "it could not be planned"
+            self._say(Severity.WARNING, request, f"failed: {message}")
+            return [self._put(request.failed(message))]
+        if not planning.plan.tables:
+            return [self._put(replace(request, state=State.PAUSED if request.held else State.STOPPED))]
+        return [self._start(request, planning.plan, planning.renders)]
+
+    def _start(self, request: Request, plan: SnapshotPlan, renders: Mapping[str, CopyRender]) -> Record:
         assert self._loop is not None
-        try:
-            plan = plan_request(self.session, request)
-            if not plan.tables:
-                state = State.PAUSED if request.held else State.STOPPED
-                return self._put(replace(request, state=state))
-            renders = renders_of(self.session, plan)
-        except RetriableError:
-            raise
-        except SeamError as error:
-            self._say(Severity.WARNING, request, f"failed: {error.message}")
-            return self._put(request.failed(error.message))
         self._stop = threading.Event()
         options = self.config.options
         rows = RequestedRows(

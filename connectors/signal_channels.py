@@ -36,11 +36,14 @@ class Channels:
         self.table: str | None = options["signal.data.collection"] if "source" in self.enabled else None
         self._topic = TopicFollower(config.kafka, options["signal.kafka.topic"] or f"{options['topic.prefix']}-signal")
         self._file = Path(options["signal.file"]) if "file" in self.enabled else None
-        self._written: tuple[int, set[str]] | None = None
 
     def close(self) -> None:
         """Close the consumer."""
         self._topic.close()
+
+    def is_table(self, qualified: str) -> bool:
+        """Whether rows of this `schema.table` are signals; `signal.data.collection` may name the database too."""
+        return self.table is not None and qualified in (self.table, self.table.partition(".")[2])
 
     def arrived(self, known: Callable[[str], bool]) -> Iterator[Request]:
         """The new signals of topic and file.
@@ -50,7 +53,7 @@ class Channels:
         """
         for message in self._topic.poll():
             if message.key() == self.prefix and message.value() is not None:
-                yield self._read(f"kafka.{message.offset()}", message.value())
+                yield self._read(f"kafka.{message.partition()}.{message.offset()}", message.value())
         if self._file is not None:
             yield from self._lines(self._file, known)
 

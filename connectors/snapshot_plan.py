@@ -88,13 +88,26 @@ class SnapshotPlan:
         return [table for table in self.tables if table.key]
 
 
-def plan_snapshot(config: PipelineConfig, catalog: Catalog) -> SnapshotPlan:
+def plan_snapshot(
+    config: PipelineConfig, catalog: Catalog, *, include: str | None = None, overrides: Mapping[str, str] | None = None
+) -> SnapshotPlan:
     """Lay out the tables that are captured, and that `snapshot.include.collection.list` names.
+
+    Args:
+        config: The configuration.
+        catalog: The server.
+        include: In place of that option.
+        overrides: In place of `snapshot.select.statement.overrides`: table, in lower case -> SELECT.
 
     Raises:
         ConfigError: A statement override without its statement.
     """
-    return _Planner(config, catalog).plan()
+    planner = _Planner(config, catalog)
+    if include is not None:
+        planner.include = compile_patterns(include)
+    if overrides is not None:
+        planner.overrides = dict(overrides)
+    return planner.plan()
 
 
 class _Planner:

@@ -72,11 +72,14 @@ class TopicLog:
             raise translate(error, where=f"asking for an offset of {self.topic}/{partition}") from error
         return int(found.offset) if found.offset >= 0 else self.bounds(partition)[1]
 
-    def read(self, starts: Mapping[int, int], *, follow: Callable[[], bool] | None = None) -> Iterator[LogRecord]:
+    def read(
+        self, starts: Mapping[int, int], *, key: bytes | None = None, follow: Callable[[], bool] | None = None
+    ) -> Iterator[LogRecord]:
         """Read partitions from their given offsets to the ends that they have now.
 
         Args:
             starts: Partition -> offset.
+            key: Only records with this key; None for all.
             follow: Go on for new records while it returns true.
 
         Raises:
@@ -92,6 +95,8 @@ class TopicLog:
                 error = message.error()
                 if error is not None:
                     raise translate(error, where=f"reading {self.topic}")
+                if key is not None and message.key() != key:
+                    continue
                 if follow is not None or message.offset() < ends[message.partition()]:
                     yield _record(message)
             places = self._consumer.position([TopicPartition(self.topic, partition) for partition in waiting])
@@ -210,6 +215,7 @@ class Copier:
             starts.append(TopicPartition(self.source, place.partition, max(low, place.offset)))
             ends[place.partition] = high
         self._consumer.assign(starts)
+        begun = {start.partition: start.offset for start in starts}
         count = 0
         while not stop():
             batch = [m for m in self._consumer.consume(2000, 0.1) if m.error() is None]
@@ -217,7 +223,8 @@ class Copier:
                 self._copy(batch)
                 count += len(batch)
                 on_batch(count)
-            positions = {p.partition: p.offset for p in self._consumer.position(places)}
+            # Without a position there is none yet: nothing was read since the start.
+            positions = {p.partition: max(p.offset, begun[p.partition]) for p in self._consumer.position(places)}
             if to_end and not batch and all(positions[p] >= end or end == 0 for p, end in ends.items()):
                 return count
         return count

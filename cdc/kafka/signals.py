@@ -20,8 +20,8 @@ SIGNALS_TOPIC: Final = "__seam.signals"
 PARTITION: Final = 0
 WRITE_SECONDS: Final = 30.0
 _BATCH: Final = 500
-_TRY_AGAIN_SECONDS: Final = 5.0
-_ABSENT: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)  # noqa: SLF001
+_TRY_AGAIN_SECONDS: Final = 3.0
+_METADATA_SECONDS: Final = 1.0
 
 
 def read_requests(options: ClientOptions, pipeline: str, *, seconds: float = 30.0) -> RequestBook:
@@ -31,7 +31,11 @@ def read_requests(options: ClientOptions, pipeline: str, *, seconds: float = 30.
         BrokerUnavailable: No answer in time.
     """
     book = RequestBook(pipeline)
-    read_to_end(options, SIGNALS_TOPIC, lambda m: book.add(m.key(), m.value()), partitions=[PARTITION], seconds=seconds)
+
+    def add(message: Any) -> None:
+        book.add(message.key(), message.value())
+
+    read_to_end(options, SIGNALS_TOPIC, add, partitions=[PARTITION], seconds=seconds)
     return book
 
 
@@ -62,30 +66,38 @@ def write_requests(options: ClientOptions, requests: list[Request]) -> None:
 
 
 class TopicFollower:
-    """Reads one partition of a topic that may not exist yet, without ever waiting.
+    """Reads a topic from its beginning, without waiting; the topic may not exist yet.
 
     Args:
         options: How Kafka is reached.
         topic: The topic.
-        partition: Its partition.
     """
 
-    def __init__(self, options: ClientOptions, topic: str, partition: int = PARTITION) -> None:
+    def __init__(self, options: ClientOptions, topic: str) -> None:
         self.topic = topic
-        self.partition = partition
-        self._assigned = 0.0
+        self._assigned = False
+        self._not_before = 0.0
         self._consumer: Any = confluent_kafka.Consumer(consumer_config(options))
 
     def close(self) -> None:
         """Close the consumer."""
         self._consumer.close()
 
-    def exists(self, seconds: float = 10.0) -> bool:
-        """Whether the topic is there."""
-        return bool(partitions_of(self._consumer, self.topic, seconds))
+    def _assign(self) -> None:
+        """Look for the topic, now and then."""
+        if time.monotonic() < self._not_before:
+            return
+        self._not_before = time.monotonic() + _TRY_AGAIN_SECONDS
+        try:
+            partitions = partitions_of(self._consumer, self.topic, _METADATA_SECONDS)
+        except BrokerUnavailable:
+            return
+        if partitions:
+            self._consumer.assign([TopicPartition(self.topic, number, OFFSET_BEGINNING) for number in partitions])
+            self._assigned = True
 
     def poll(self, seconds: float = 0.0) -> Iterator[Any]:
-        """The messages that have arrived, from the topic's beginning on.
+        """The messages that have arrived.
 
         Args:
             seconds: How long to wait for the first one.
@@ -94,19 +106,13 @@ class TopicFollower:
             SeamError: The topic may not be read.
         """
         if not self._assigned:
-            if time.monotonic() < -self._assigned:
+            self._assign()
+            if not self._assigned:
+                time.sleep(seconds)
                 return
-            self._consumer.assign([TopicPartition(self.topic, self.partition, OFFSET_BEGINNING)])
-            self._assigned = time.monotonic()
-        for message in self._consumer.consume(_BATCH, seconds):
+        for message in self._consumer.consume(_BATCH if not seconds else 1, seconds):
             error = message.error()
             if error is None:
                 yield message
-            elif error.code() in _ABSENT:
-                # Not there yet: assigned anew later, since librdkafka gives such a partition up.
-                if time.monotonic() - self._assigned > _TRY_AGAIN_SECONDS:
-                    self._consumer.unassign()
-                    self._assigned = 0.0
-                return
-            elif not error.retriable():
+            elif not error.retriable() and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
                 raise translate(error, where=f"reading {self.topic}")
