@@ -23,6 +23,28 @@ from cdc.wire.pgoutput import Delete, Insert, Update, parse_message
 Record = tuple[str, bytes | None, bytes | None, WireHeaders]
 """Topic, key, value, headers: what the producer takes."""
 
+
+class Placed(tuple):  # type: ignore[type-arg]  # noqa: SLOT001 - a Record with two things more
+    """A record that a transform gave a partition or a timestamp.
+
+    Attributes:
+        partition: None where the producer's partitioner decides.
+        timestamp: Milliseconds since the Unix epoch; None for the producer's clock.
+    """
+
+    partition: int | None
+    timestamp: int | None
+
+    @classmethod
+    def of(cls, record: Record, partition: int | None, timestamp: int | None) -> Record:
+        """The record, placed."""
+        if partition is None and timestamp is None:
+            return record
+        placed = cls(record)
+        placed.partition, placed.timestamp = partition, timestamp
+        return placed
+
+
 Render = Callable[[bytes, bytes, SourceState], Sequence[Record]]
 """Payload of an Insert, Update or Delete message; LSN of its frame as decimal text; the open transaction."""
 

@@ -60,6 +60,25 @@ class RowRecords:
                 raise
             raise explain_row(self.layout, message, error, state) from error
 
+    def read(self, fields: Sequence[Cell], source: Struct, nanos: int, headers: tuple[Header, ...]) -> SourceRecord:
+        """The record of a row that was read, not streamed.
+
+        Args:
+            fields: The row's texts.
+            source: The `source` block.
+            nanos: When it is processed, nanoseconds since the Unix epoch.
+            headers: The usual headers.
+
+        Raises:
+            ValueError: A codec refused a value.
+        """
+        after = self._new(fields, None, "")
+        value = Struct(self.schema, [None, after, source, None, "r", nanos // 1_000_000, nanos // 1000, nanos])
+        return SourceRecord(
+            self.layout.topic, None, self.layout.key_schema, self._key(fields, ""), self.schema, value, headers=headers,
+            source_partition={"server": self.options.topics.prefix},
+        )  # fmt: skip
+
     def keys(self, payload: bytes) -> tuple[Struct | None, Struct | None]:
         """The new and the old key of an Update that brings both rows."""
         message = parse_message(payload)

@@ -23,6 +23,7 @@ from cdc.properties import load, resolve
 from cdc.versions import History, LogRecord, Upcast, Version, as_of, key_candidates
 from connectors.console import STDERR, STDOUT, Output, write_json, write_table
 from connectors.latest_check import check_latest, repair_latest
+from connectors.pipeline import failpoint_from_environment
 from connectors.topic_forms import LATEST_SUFFIX, ensure_latest, mend
 
 Servers = Annotated[
@@ -269,7 +270,10 @@ def copy(
     admin = Admin(options)
     create_copy(admin, topic, into, compacted=latest)
     upcasters = load_upcasters(upcast)
-    copier = Copier(options, topic, into, group=f"seam-copy-{into}", change=change_of(upcasters, keyed=latest))
+    copier = Copier(
+        options, topic, into, group=f"seam-copy-{into}", change=change_of(upcasters, keyed=latest),
+        failpoint=failpoint_from_environment(),
+    )  # fmt: skip
     try:
         count = copier.run(lambda: False, to_end=not follow)
     except KeyboardInterrupt:
