@@ -18,7 +18,6 @@ from cdc.wire.pgoutput import Insert, Message, parse_message
 from connectors.debezium_signals import read_signal, signal_request
 from connectors.postgres import PipelineConfig
 
-
 STALE_SECONDS: Final = 600.0
 """A signal that was there so long before the pipeline read its first one was meant for whoever ran before it."""
 
