@@ -7,9 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from cdc.connect_form import ConnectCopy, connect_render
-from cdc.converters.inference import connect_text
+from cdc.converters.avro import STRATEGIES, AvroConverter, AvroSchemas
+from cdc.converters.header import SimpleHeaderConverter
 from cdc.converters.json import JsonConverter
-from cdc.errors import ConfigError, ConvertError
+from cdc.converters.plain import ByteArrayConverter, StringConverter
+from cdc.errors import ConvertError
+from cdc.kafka.registry import SchemaRegistry
 from cdc.layout import Layout, LayoutOptions
 from cdc.model.record import SourceRecord
 from cdc.model.schema import Schema
@@ -20,7 +23,10 @@ from cdc.render_copy import CopyForm, CopyRender
 from connectors.converters import ConverterChoice, Form
 from connectors.postgres import PipelineConfig
 
-FromConnect = Callable[[Schema | None, Any], bytes | None]
+FromConnect = Callable[[str, Schema | None, Any], bytes | None]
+"""Topic, schema, value -> bytes; None for null."""
+
+_HEADERS = SimpleHeaderConverter()
 
 
 def catalogue_view(catalog: Catalog, *, strict: bool) -> CatalogueView:
@@ -50,18 +56,37 @@ class Emitter:
     def __init__(self, config: PipelineConfig) -> None:
         self.config = config
         self.chain = config.chain
+        self._registries: list[SchemaRegistry] = []
         self.key = self._converter(config.converters[0], null_as_default=config.render.key_null_as_default)
         self.value = self._converter(config.converters[1], null_as_default=config.render.null_as_default)
         plain = all(choice.form is Form.JSON for choice in config.converters)
         self.direct = plain and not self.chain.steps
 
-    @staticmethod
-    def _converter(choice: ConverterChoice, *, null_as_default: bool) -> FromConnect:
-        if choice.form is not Form.JSON:
-            raise ConfigError(f"{choice.side}.converter: {choice.form.value} is not carried out yet")
-        return JsonConverter(
-            schemas_enable=choice.schemas, decimal_numeric=choice.numeric, replace_null_with_default=null_as_default
-        ).from_connect
+    def _converter(self, choice: ConverterChoice, *, null_as_default: bool) -> FromConnect:
+        if choice.form is Form.AVRO:
+            registry = SchemaRegistry(choice.settings)
+            self._registries.append(registry)
+            strategy = choice.settings.get(f"{choice.side}.subject.name.strategy", "TopicNameStrategy")
+            scrub = choice.settings.get("scrub.invalid.names", "false").strip().lower() == "true"
+            return AvroConverter(
+                registry, key=choice.side == "key", subject=STRATEGIES[strategy.rpartition(".")[2]],
+                schemas=AvroSchemas(scrub=scrub), null_as_default=null_as_default,
+            ).from_connect  # fmt: skip
+        write: Callable[[Schema | None, Any], bytes | None]
+        if choice.form is Form.STRING:
+            write = StringConverter().from_connect
+        elif choice.form is Form.BYTES:
+            write = ByteArrayConverter().from_connect
+        else:
+            write = JsonConverter(
+                schemas_enable=choice.schemas, decimal_numeric=choice.numeric, replace_null_with_default=null_as_default
+            ).from_connect
+        return lambda _topic, schema, value: write(schema, value)
+
+    def close(self) -> None:
+        """Close the clients of schema registries."""
+        for registry in self._registries:
+            registry.close()
 
     def make_render(self, layout: Layout, outgrown: Outgrown) -> Render:
         """The renderer of a relation."""
@@ -85,13 +110,13 @@ class Emitter:
         return [self._converted(changed) for changed in self.chain.apply(record)]
 
     def _converted(self, record: SourceRecord) -> Record:
-        headers = [(h.name, None if h.value is None else connect_text(h.value).encode()) for h in record.headers]
+        headers = [(h.name, _HEADERS.from_connect(h.schema, h.value)) for h in record.headers]
         try:
-            key = self.key(record.key_schema, record.key)
+            key = self.key(record.topic, record.key_schema, record.key)
         except ValueError as error:
             raise ConvertError(str(error), topic=record.topic, stage="KEY_CONVERTER") from error
         try:
-            value = self.value(record.value_schema, record.value)
+            value = self.value(record.topic, record.value_schema, record.value)
         except ValueError as error:
             raise ConvertError(str(error), topic=record.topic) from error
         converted: Record = (record.topic, key, value, headers or None)

@@ -26,7 +26,6 @@ from cdc.relations import renamed
 from cdc.render_copy import CopyForm
 from cdc.report import Finding, Severity, blocking
 from cdc.source import SourceState
-from connectors.emit import Emitter
 from connectors.first_rows import ExportedSnapshot, FirstRows
 from connectors.recorder import Recorder
 from connectors.session import Session
@@ -229,8 +228,7 @@ def renders_of(session: Session, plan: SnapshotPlan) -> dict[str, CopyForm]:
     """Published `schema.table` -> how its rows are rendered."""
     for layout in plan.layouts.values():
         session.forms.ensure(layout)
-    emitter = Emitter(session.config)
-    return {name: emitter.make_copy(layout) for name, layout in plan.layouts.items()}
+    return {name: session.emitter.make_copy(layout) for name, layout in plan.layouts.items()}
 
 
 def tell_keyless(session: Session, tables: Sequence[SnapshotTable], what: str) -> None:

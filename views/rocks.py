@@ -125,7 +125,7 @@ class RocksStore(Store):
 
     def count(self, topic: str | None = None) -> int:
         if topic is not None:
-            return sum(1 for _ in self._keys(self._prefixes[topic]))
+            return sum(1 for _ in self._keys(self._table(topic)[1]))
         with self._lock:
             if self._count is None:
                 self._count = sum(1 for prefix in self._prefixes.values() for _ in self._keys(prefix))

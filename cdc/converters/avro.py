@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
-from cdc.converters.json import MILLIS_PER_DAY, DataError, decimal_bytes
+from cdc.converters.json import MILLIS_PER_DAY, decimal_bytes
+from cdc.model.javaerrors import DataError
 from cdc.model.schema import DATE, DECIMAL, TIME, TIMESTAMP, JavaDate, Schema, Struct, Type
 
 Append = Callable[[bytearray, Any], None]
@@ -286,7 +287,7 @@ def _present(schema: Schema, *, null_as_default: bool) -> Append:
     if schema.type is Type.ARRAY:
         assert schema.value_schema is not None
         item = compose(schema.value_schema, null_as_default=null_as_default)
-        return _blocks(lambda out, member: item(out, member))
+        return _blocks(item)
     if schema.type is Type.MAP:
         assert schema.key_schema is not None
         assert schema.value_schema is not None
