@@ -118,7 +118,7 @@ def audit(
     try:
         wanted, partition, records = _find(log, key)
         low, _ = log.bounds(partition)
-        versions = [history.add(record) for record in records]
+        versions = _versions(history, records)
     finally:
         log.close()
     if not versions:
@@ -143,6 +143,19 @@ def audit(
     )
     if not complete:
         STDERR.print(f"the topic no longer holds the beginning: it starts at offset {low} of partition {partition}")
+
+
+def _versions(history: History, records: list[LogRecord]) -> list[Version]:
+    versions = []
+    for record in records:
+        try:
+            versions.append(history.add(record))
+        except ValueError as error:
+            raise ConfigError(
+                f"the value at {record.topic}/{record.partition} offset {record.offset} is not JSON, as an Avro converter "
+                "writes it: versions of it cannot be compared"
+            ) from error
+    return versions
 
 
 def _row(version: Version) -> tuple[Any, ...]:

@@ -242,6 +242,7 @@ class Copier:
             key, value = changed
             while not self._producer.send(
                 self.target, value, key, partition=message.partition(), headers=message.headers(),
+                timestamp=message.timestamp()[1],
                 on_delivery=lambda _error, _message: None,
             ):  # fmt: skip
                 self._producer.poll(0.05)

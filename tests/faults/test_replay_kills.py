@@ -14,7 +14,7 @@ from tests.support.versions import faults, table, writers
 from tests.support.waiting import wait_until
 
 KILLED = -9
-ROWS = 24_000
+ROWS = 16_000
 STEPS = ("chunk read", "chunk emitted", "chunk done", "produced, not committed", "committed, not acknowledged")
 
 
@@ -29,11 +29,12 @@ def replayed(database, kafka, prefix, start_process, failpoints) -> list[str]:
         write_requests(config.kafka, [Request(prefix, "again", tables=(r"public\.item",))])
         for failpoint in failpoints:
             engine = start_process(database, kafka.bootstrap, file, wait=False, failpoint=failpoint)
-            assert engine.ended(60) == KILLED, engine.output()
+            assert engine.ended(90) == KILLED, engine.output()
             if read_requests(config.kafka, prefix).by_id["again"].state.ended:
                 # It was done before the kill: ask for another, so that each kill meets a replay.
                 write_requests(config.kafka, [Request(prefix, f"again {failpoint}", tables=(r"public\.item",))])
-        engine = start_process(database, kafka.bootstrap, file)
+        engine = start_process(database, kafka.bootstrap, file, wait=False)
+        engine.streaming(60)
         wait_until(
             lambda: all(one.state is State.DONE for one in read_requests(config.kafka, prefix).by_id.values()),
             90, "every request to be done", every=0.2,

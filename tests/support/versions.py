@@ -50,7 +50,7 @@ def _write(
     versions: dict[int, tuple[int, bool]] = {}
     try:
         with database.connect(autocommit=False) as connection:
-            while not end.wait(0.01):
+            while not end.wait(0.03):
                 planned = dict(versions)
                 for _ in range(chosen.choice((1, 1, 3, 30))):
                     key = chosen.randrange(rows // WRITERS) * WRITERS + number + 1
