@@ -91,6 +91,10 @@ _WHY: Final[dict[str, tuple[str, str | None]]] = {
         "is part of the key and not of the replica identity: the key of this change cannot be known",
         "ALTER TABLE {table} REPLICA IDENTITY FULL, or choose key columns that the identity holds",
     ),
+    "unavailable": (
+        "an unchanged TOAST value was not sent, and its schema has no room for a marker",
+        "ALTER TABLE {table} REPLICA IDENTITY FULL",
+    ),
     "special": (
         "a value that its schema has no room for, in a column that is NOT NULL",
         "set decimal.handling.mode=string (numeric) or time.precision.mode=isostring (dates), or see event.processing.failure.handling.mode",
@@ -103,8 +107,8 @@ class Refusal(ValueError):
 
     Args:
         column: The column's name.
-        why: `null` (a NULL in a required field), `absent` (a key column that was not sent) or `special` (a value
-            such as NaN in a required field).
+        why: `null` (a NULL in a required field), `absent` (a key column that was not sent), `unavailable` (an unchanged
+            TOAST value without a marker) or `special` (a value such as NaN in a required field).
     """
 
     def __init__(self, column: str, why: str) -> None:

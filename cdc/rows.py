@@ -102,10 +102,10 @@ class RowRecords:
             return self._kept(("u", self._key(message.new, ""), None, after, None), lsn=lsn, state=state)
         before = self._old(message.old, message.old_kind)
         after = self._new(message.new, message.old, message.old_kind)
-        if self.options.skip_unchanged and self.layout.columns and before.values == after.values:
-            return []
         old_key = self._key(message.old, message.old_kind)
         new_key = self._key(message.new, "", message.old, message.old_kind)
+        if self.options.skip_unchanged and self.layout.columns and before.values == after.values:
+            return []
         if self.layout.key and old_key != new_key:
             to, back = ("__debezium.newkey", new_key), ("__debezium.oldkey", old_key)
             return self._kept(("d", old_key, before, None, to), ("c", new_key, None, after, back), lsn=lsn, state=state)
@@ -183,7 +183,7 @@ class RowRecords:
                 return self._old_value(bound, old, kind, None)
             if side is not None:
                 self._note("unavailable", column, b"")
-            return column.unavailable
+            return self._marker(column)
         return self._present(bound, cell, side, column.null, "null")
 
     def _old_value(self, bound: _Bound, cells: Sequence[Cell], kind: str, side: str | None) -> Any:
@@ -191,7 +191,7 @@ class RowRecords:
         column = bound.column
         cell = cells[column.index]
         if cell is UNCHANGED:
-            return column.unavailable
+            return self._marker(column)
         if kind == "K" and not column.column.key:
             return self._present(bound, cell, side, column.absent, "absent")
         return self._present(bound, cell, side, column.null, "null")
@@ -209,6 +209,12 @@ class RowRecords:
             if side is not None:
                 self._note(side, column, cell)
         return value
+
+    @staticmethod
+    def _marker(column: LayoutColumn) -> Any:
+        if column.unavailable is REFUSED:
+            raise Refusal(column.column.name, "unavailable")
+        return column.unavailable
 
     def _note(self, kind: str, column: LayoutColumn, text: bytes) -> None:
         if not self.layout.modes.strict:
