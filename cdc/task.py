@@ -312,7 +312,7 @@ class Task:
             if position:
                 headers = [*headers, (POSITION_HEADER, f"{position}{ordinal}".encode())]
                 ordinal += 1
-            for place in (topic, *latest.get(topic, ())):
+            for place in (topic, *latest.get(topic, ())) if latest else (topic,):
                 window.outstanding += 1
                 try:
                     produce(place, value, key, on_delivery=delivered, headers=headers)  # type: ignore[arg-type] # lists are invariant

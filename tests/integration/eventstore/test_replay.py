@@ -127,7 +127,7 @@ def test_a_topic_is_replayed_into_a_new_one_with_its_events_brought_up_to_date(
     database, kafka, prefix, file, tmp_path, monkeypatch
 ):
     (tmp_path / f"steps_{prefix}.py").write_text(
-        "def named(event):\n    event['after'] = {**event['after'], 'name': event['after'].pop('note')}\n    return event\n"
+        "def named(event):\n    event['after']['name'] = event['after'].pop('note')\n    return event\n"
     )
     monkeypatch.chdir(tmp_path)
     database.execute("create table item (id int primary key, note text)", "insert into item values (1, 'a'), (2, 'b')")
