@@ -213,7 +213,12 @@ def removal(tables: Sequence[TargetTable], slice_name: str) -> tuple[str, ...]:
         if schema != "public"
     ]
     literal = sql.Literal(slice_name).as_string()
-    statements += [f"DELETE FROM {OFFSETS} WHERE slice = {literal}", f"DELETE FROM {MOVES} WHERE slice = {literal}"]
+    statements += [
+        f"DELETE FROM {OFFSETS} WHERE slice = {literal}",
+        f"DELETE FROM {MOVES} WHERE slice = {literal}",
+        f"DO $seam$ BEGIN IF NOT EXISTS (SELECT 1 FROM {OFFSETS}) THEN DROP TABLE {OFFSETS}, {MOVES}; "
+        f"DROP SCHEMA {SCHEMA}; END IF; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $seam$",
+    ]
     return tuple(statements)
 
 
