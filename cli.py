@@ -32,6 +32,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "replay": ("connectors.replay_commands", "replay"),
     "log": ("connectors.log_commands", "app"),
     "deadletter": ("connectors.deadletter_commands", "app"),
+    "transform": ("connectors.transform_commands", "transform"),
     "view": ("views.commands", "app"),
     "token": ("views.token_commands", "token"),
     "wait": ("views.token_commands", "wait"),

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from cdc.model.javaerrors import DataError
-from cdc.model.javatypes import LONG_MAX, LONG_MIN, double_value, float_value, is_big_decimal
+from cdc.model.javatypes import LONG_MAX, LONG_MIN, LinkedHashMap, double_value, float_value, is_big_decimal
 from cdc.model.schema import (
     BOOLEAN,
     DATE,
@@ -139,7 +139,7 @@ class _Reader:
         raise DataError(f"Array is missing terminating ']': {self.text}")
 
     def _map(self) -> Typed:
-        entries: dict[Any, Any] = {}
+        entries: dict[Any, Any] = LinkedHashMap()
         keys, values = _Merger(), _Merger()
         while self._more():
             if self._take("}"):
@@ -274,8 +274,9 @@ def _map_of(entries: dict[Any, Any], keys: Schema | None, values: Schema | None)
     if keys is None:
         return Schema(Type.MAP), entries
     if values is None:
-        return Schema(Type.MAP, key_schema=keys), {_hashable(align(keys, key)): v for key, v in entries.items()}
-    aligned = {_hashable(align(keys, key)): align(values, value) for key, value in entries.items()}
+        kept = LinkedHashMap((_hashable(align(keys, key)), value) for key, value in entries.items())
+        return Schema(Type.MAP, key_schema=keys), kept
+    aligned = LinkedHashMap((_hashable(align(keys, key)), align(values, value)) for key, value in entries.items())
     return Schema(Type.MAP, key_schema=keys, value_schema=values), aligned
 
 

@@ -42,7 +42,7 @@ class Float(float):
     __slots__ = ()
 
 
-class LinkedHashMap(dict[str, Any]):
+class LinkedHashMap(dict[Any, Any]):
     """A map whose order counts in Java too; only its class name differs."""
 
     __slots__ = ()

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 from cdc.converters.inference import date_text
 from cdc.model.javaerrors import ConfigException, DataError, JavaError, invalid_value, list_text
 from cdc.model.javatypes import (
+    EXPECTED_CLASSES,
     boxed,
     class_name,
     double_value,
@@ -26,7 +27,7 @@ from cdc.model.record import SourceRecord
 from cdc.model.schema import DATE, TIME, TIMESTAMP, JavaDate, Schema, Struct, Type
 from cdc.transforms.base import PartTransform, PerSchema, Surroundings, require_map, require_struct
 from cdc.transforms.configdef import NO_DEFAULT, REPLACE_NULL_WITH_DEFAULT, ConfigDef, Key, Kind, split, trim
-from cdc.transforms.schemas import Read, field_pairs, struct_like, values_of, with_default
+from cdc.transforms.schemas import Change, Read, field_pairs, struct_like, values_of, with_default
 from cdc.values.javacalendar import MILLIS_PER_DAY
 from cdc.values.javastring import java_string
 
@@ -235,7 +236,9 @@ class Cast(PartTransform):
         if self._whole is not None:
             return self._whole_schemas(schema), self._whole(schema, value)
         updated, read = self._plans(schema)
-        return updated, Struct(updated, read(require_struct(value, _PURPOSE, schema).values))
+        if type(value) is not Struct:
+            require_struct(value, _PURPOSE, schema)
+        return updated, Struct(updated, read(value.values))
 
     def _schemaless(self, value: Any) -> Any:
         if self._whole is not None:
@@ -257,7 +260,7 @@ class Cast(PartTransform):
 
     def _plan(self, schema: Schema) -> tuple[Schema, Read]:
         pairs: list[tuple[str, Schema]] = []
-        casts: dict[int, Callable[[Any], Any]] = {}
+        casts: dict[int, Change] = {}
         for index, (name, field_schema) in enumerate(field_pairs(schema)):
             cast = self._fields.get(name)
             if cast is None:
@@ -274,8 +277,21 @@ class Cast(PartTransform):
         return updated, values_of(schema.fields, replace_null=self._replace_null, changes=casts)
 
 
-def _bound(cast: ValueCast, schema: Schema) -> Callable[[Any], Any]:
+def _bound(cast: ValueCast, schema: Schema) -> Change:
+    """The cast of one field's values; the plain ones by the shortest way."""
+    if schema.name not in EXPECTED_CLASSES:
+        integer = schema.type in _BITS
+        if cast.target is schema.type and schema.type is not Type.BYTES:
+            return _unchanged
+        if integer and cast.target is Type.STRING:
+            return lambda value: None if value is None else str(value)
+        if integer and _BITS.get(cast.target, 0) > _BITS[schema.type]:
+            return _unchanged
     return lambda value: cast(schema, value)
+
+
+def _unchanged(value: Any) -> Any:
+    return value
 
 
 class CastKey(Cast):

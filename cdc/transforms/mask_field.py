@@ -7,8 +7,9 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, ClassVar, Final
 
-from cdc.model.javaerrors import DataError
+from cdc.model.javaerrors import DataError, JavaError
 from cdc.model.javatypes import (
+    EXPECTED_CLASSES,
     Byte,
     Float,
     Integer,
@@ -22,7 +23,7 @@ from cdc.model.javatypes import (
     wrap_integer,
 )
 from cdc.model.record import SourceRecord
-from cdc.model.schema import JavaDate, Schema, Struct
+from cdc.model.schema import JavaDate, Schema, Struct, Type
 from cdc.transforms.base import PartTransform, PerSchema, require_map, require_struct
 from cdc.transforms.configdef import (
     NO_DEFAULT,
@@ -33,7 +34,7 @@ from cdc.transforms.configdef import (
     non_empty_string,
     values_once,
 )
-from cdc.transforms.schemas import Read, field_pairs, values_of
+from cdc.transforms.schemas import Change, Read, field_pairs, values_of
 
 _PURPOSE: Final = "mask fields"
 _EMPTY: Final[dict[str, Callable[[], Any]]] = {
@@ -69,6 +70,12 @@ _CUSTOM: Final[dict[str, Callable[[str], Any]]] = {
 }
 
 
+_PROBES: Final[dict[Type, Any]] = {
+    Type.INT8: 1, Type.INT16: 1, Type.INT32: 1, Type.INT64: 1, Type.FLOAT32: 1.0, Type.FLOAT64: 1.0, Type.BOOLEAN: True,
+    Type.STRING: "x",
+}  # fmt: skip
+
+
 class MaskField(PartTransform):
     """Masks the listed fields; a null value is refused, as in Java."""
 
@@ -92,16 +99,24 @@ class MaskField(PartTransform):
             for name in self._names:
                 updated[name] = self._masked(updated.get(name), None)
             return None, updated
-        struct = require_struct(value, _PURPOSE, schema)
-        return schema, Struct(struct.schema, self._plans(struct.schema)(struct.values))
+        if type(value) is not Struct:
+            require_struct(value, _PURPOSE, schema)
+        return schema, Struct(value.schema, self._plans(value.schema)(value.values))
 
     def _plan(self, schema: Schema) -> Read:
-        masks = {
-            at: partial(self._masked, schema=child)
-            for at, (name, child) in enumerate(field_pairs(schema))
-            if name in self._names
-        }
+        masks = {at: self._mask(child) for at, (name, child) in enumerate(field_pairs(schema)) if name in self._names}
         return values_of(schema.fields, replace_null=self._replace_null, changes=masks)
+
+    def _mask(self, schema: Schema) -> Change:
+        """What masks values of a schema; worked out once where every value of it has one class."""
+        probe = _PROBES.get(schema.type) if schema.name not in EXPECTED_CLASSES else None
+        if probe is None:
+            return partial(self._masked, schema=schema)
+        try:
+            masked = self._masked(probe, schema)
+        except JavaError:
+            return partial(self._masked, schema=schema)
+        return lambda value: None if value is None else masked
 
     def _masked(self, value: Any, schema: Schema | None) -> Any:
         if value is None:

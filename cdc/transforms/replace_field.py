@@ -67,9 +67,10 @@ class ReplaceField(PartTransform):
         if schema is None:
             given = require_map(value, _PURPOSE)
             return None, {self._renames.get(name, name): given[name] for name in given if self._kept(name)}
-        struct = require_struct(value, _PURPOSE, schema)
-        updated, read = self._plans(struct.schema)
-        return updated, Struct(updated, read(struct.values))
+        if type(value) is not Struct:
+            require_struct(value, _PURPOSE, schema)
+        updated, read = self._plans(value.schema)
+        return updated, Struct(updated, read(value.values))
 
     def _plan(self, schema: Schema) -> tuple[Schema, Read]:
         kept = [pair for pair in field_pairs(schema) if self._kept(pair[0])]

@@ -75,6 +75,7 @@ class TimestampConverter(PartTransform):
             "string": self._from_text, "unix": self._from_unix, "Date": _from_date("Date"), "Time": _from_date("Time"),
             "Timestamp": _from_date("Timestamp"),
         }  # fmt: skip
+        self._write = self._writer()
         self._plans = PerSchema(self._plan)
 
     def convert(self, record: SourceRecord, schema: Schema | None, value: Any) -> tuple[Schema | None, Any]:
@@ -115,25 +116,25 @@ class TimestampConverter(PartTransform):
             source = _source_of(schema)
         except JavaError as error:  # Java builds the schema first and finds it at each value, nulls included
             return partial(_refuse, error)
-        return lambda value: self._converted(value, source)
+        read, write = self._sources[source], self._write
+        return lambda value: None if value is None else write(read(value))
 
     def _converted(self, value: Any, source: str | None) -> Any:
         if value is None:
             return None
-        millis = self._sources[source or _inferred(value)](value)
-        match self._target:
-            case "string":
-                assert self._format is not None
-                return self._format.format(millis)
-            case "unix":
-                divisor, multiplier = _TO_MILLIS[self._precision]
-                return _scaled(millis, multiplier, divisor)
-            case "Date":
-                return JavaDate(wrap_integer(millis - millis % MILLIS_PER_DAY, 64))
-            case "Time":
-                return JavaDate(millis % MILLIS_PER_DAY)
-            case _:
-                return JavaDate(millis)
+        return self._write(self._sources[source or _inferred(value)](value))
+
+    def _writer(self) -> Callable[[int], Any]:
+        """What makes the target's value of milliseconds since the epoch."""
+        if self._target == "string":
+            assert self._format is not None
+            return self._format.format
+        if self._target == "unix":
+            divisor, multiplier = _TO_MILLIS[self._precision]
+            return lambda millis: _scaled(millis, multiplier, divisor)
+        if self._target == "Date":
+            return lambda millis: JavaDate(wrap_integer(millis - millis % MILLIS_PER_DAY, 64))
+        return JavaDate if self._target == "Timestamp" else lambda millis: JavaDate(millis % MILLIS_PER_DAY)
 
     def _from_text(self, value: Any) -> int:
         if not isinstance(value, str):

@@ -40,7 +40,7 @@ class ByLogicalTableRouter(Transform):
         Key("logical.table.cache.size", Kind.INT, 16, "Has no effect here."),
         Key("schema.name.adjustment.mode", Kind.STRING, "none", "none, avro or avro_unicode.",
             late=(literal_of(ADJUSTMENT_MODES, required=True),)),
-    ), reasons_logged=True)  # fmt: skip
+    ), reasons_logged=True, undeclared=("key.field.name", "key.field.replacement"))  # fmt: skip
 
     def configure(self) -> None:
         """Compile the expressions."""

@@ -84,6 +84,9 @@ class EventRouter(Transform):
             late=(literal_of(_NULLS, required=True),)),
         Key("table.op.invalid.behavior", Kind.STRING, "warn", "What an update does.",
             late=(literal_of(_INVALID, required=True),)),
+    ), undeclared=(
+        "field.name.adjustment.mode", "tracing.span.context.field", "tracing.operation.name",
+        "tracing.with.context.field.only",
     ))  # fmt: skip
 
     def configure(self) -> None:
