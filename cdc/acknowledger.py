@@ -49,12 +49,12 @@ class Acknowledger:
         reply_now: Whether the server asked for an answer.
         acknowledged: What Kafka holds of what was received, position record included.
         position: The record as it was written last.
-        skip: Messages of the running transaction whose records Kafka holds already; always 0 here.
+        skip: Messages of the running transaction whose records Kafka holds already; below the first one here, a Begin.
         ordinal: Messages of the running transaction so far; not counted here.
         snapshot_state: Gives the state of the snapshot, which is recorded with the position; None for none.
     """
 
-    skip = 0
+    skip = -1
 
     def __init__(
         self, walsender: Walsender, producer: Producer, connector: str, position: PositionRecord, confirmed: LSN, *,

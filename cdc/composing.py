@@ -237,12 +237,13 @@ class _Writer:
         # NaN in a precise numeric, an infinite date: a value that the schema has no room for.
         if not column.schema.optional:
             self.put(f"if {variable} == b'null': raise Refusal({column.column.name!r}, 'special')", deeper=1)
-        elif self.strict:
-            self.put(f"if {variable} == b'null': {variable} = {self.fragment(column, None)!r}", deeper=1)
-        elif self.notes and column.in_value:
+            return
+        then = [] if self.fragment(column, None) == b"null" else [f"{variable} = {self.fragment(column, None)!r}"]
+        if self.notes and column.in_value:
             side = "after" if role.startswith("new") else "before"
-            note = f"notes = [*(notes or ()), ({side!r}, {column.name!r}, v)]"
-            self.put(f"if {variable} == b'null': {note}", deeper=1)
+            then.append(f"notes = [*(notes or ()), ({side!r}, {column.name!r}, v)]")
+        if then:
+            self.put(f"if {variable} == b'null': {'; '.join(then)}", deeper=1)
 
     def null(self, variable: str, column: LayoutColumn, role: str) -> None:
         absent = role == "key" and not column.column.key
@@ -253,10 +254,16 @@ class _Writer:
             self.put(f"{variable} = {self.fragment(column, value)!r}", deeper=1)
 
     def unchanged(self, variable: str, column: LayoutColumn, role: str) -> None:
-        marker = repr(self.fragment(column, column.unavailable))
         if role == "new after old" and column.column.key:
             self.put(f"{variable} = o{column.variable}", deeper=1)
             return
+        if column.unavailable is REFUSED:
+            guard = "if kind != 79: " if role == "new after old" else ""
+            self.put(f"{guard}raise Refusal({column.column.name!r}, 'unavailable')", deeper=1)
+            if guard:
+                self.put(f"{variable} = o{column.variable}", deeper=1)
+            return
+        marker = repr(self.fragment(column, column.unavailable))
         if role == "new after old":
             # Only FULL sends the old value; a key tuple leaves the column out.
             self.put(f"{variable} = o{column.variable} if kind == 79 else {marker}", deeper=1)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from cdc.errors import SourceUnavailable
 from cdc.lsn import LSN
 from cdc.postgres.snapshot import Extent, SnapshotReader
 from cdc.postgres.snapshot_tables import SnapshotTable
 from cdc.render import Record
-from cdc.render_copy import CopyRender, Reading
+from cdc.render_copy import CopyForm, Reading
 
 Send = Callable[[Record], None]
 
@@ -58,7 +59,7 @@ def _marker(*, first: bool, fresh: bool, last_row: bool, last_table: bool) -> st
 def copy_tables(
     reader: SnapshotReader,
     tables: Sequence[SnapshotTable],
-    renders: Mapping[str, CopyRender],
+    renders: Mapping[str, CopyForm],
     send: Send,
     *,
     snapshot: str | None,
@@ -93,7 +94,7 @@ def copy_tables(
             raise SourceUnavailable(f"{table.name} was rewritten since its snapshot was taken; it starts again")
 
     count = 0
-    tails: dict[tuple[int, str], bytes] = {}
+    tails: dict[tuple[int, str], Any] = {}
     refreshed = 0
     for index, line, marker in marked([rows(table) for table in tables]):
         table = tables[index]
@@ -105,7 +106,9 @@ def copy_tables(
         tail = tails.get((index, marker))
         if tail is None:
             tail = tails[index, marker] = render.tail(Reading(marker, lsn, micros, time.time_ns(), xid))
-        send(render.row(line, tail)[1])
+        record = render.row(line, tail)[1]
+        if record is not None:
+            send(record)
         count += 1
         if count % 10_000 == 0:
             on_progress(table.name, count)

@@ -9,6 +9,7 @@ import linecache
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import Any, Protocol
 
 from cdc.composing import compose_copy
 from cdc.converters.json import JsonConverter
@@ -22,8 +23,11 @@ from cdc.wire.copytext import split_row
 
 Fields = Sequence[bytes | None]
 
-RenderRow = Callable[[bytes, bytes], tuple[Fields, Record]]
-"""A COPY line and the tail of its value -> its fields, and its record. Headers of None stand for the usual ones."""
+RenderRow = Callable[[bytes, Any], tuple[Fields, Record | None]]
+"""A COPY line and the tail of its value -> its fields, and its record; None where a transform dropped it.
+
+Headers of None stand for the usual ones.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,20 @@ class Reading:
     clock_micros: int
     now_nanos: int
     xid: int | None = None
+
+
+class CopyForm(Protocol):
+    """How rows of a snapshot become records."""
+
+    @property
+    def row(self) -> RenderRow:
+        """Turns a line into its fields and its record."""
+
+    def tail(self, reading: Reading) -> Any:
+        """What `row` takes beside the line."""
+
+    def identity(self, columns: Sequence[str]) -> Callable[[Fields], Hashable]:
+        """What takes the identifying columns out of a row's fields."""
 
 
 class CopyRender:
@@ -76,8 +94,7 @@ class CopyRender:
 
     def identity(self, columns: Sequence[str]) -> Callable[[Fields], Hashable]:
         """What takes the identifying columns out of a row's fields, as `cdc.wire.identity` does it for the stream."""
-        places = {column.name: index for index, column in enumerate(self.layout.relation.columns)}
-        return itemgetter(*(places[name] for name in columns))
+        return identity_of(self.layout, columns)
 
     def headers(self) -> WireHeaders:
         """The usual headers, without a position."""
@@ -116,3 +133,9 @@ class CopyRender:
             except ValueError as reason:
                 return DecodeError(f"column {column.column.name}: {reason}", table=table, position="snapshot")
         return error
+
+
+def identity_of(layout: Layout, columns: Sequence[str]) -> Callable[[Fields], Hashable]:
+    """What takes columns out of a row's fields: the one, or a tuple of several."""
+    places = {column.name: index for index, column in enumerate(layout.relation.columns)}
+    return itemgetter(*(places[name] for name in columns))

@@ -19,7 +19,7 @@ from cdc.model.relation import Relation
 from cdc.postgres.snapshot import Extent, Moment, SnapshotReader
 from cdc.postgres.snapshot_tables import SnapshotTable
 from cdc.render import Record
-from cdc.render_copy import CopyRender, Reading
+from cdc.render_copy import CopyForm, Reading
 from cdc.report import Finding, Severity
 from cdc.snapshot_state import CHUNK_ROWS, TableState, texts_of
 from cdc.wire.identity import RowIdentity
@@ -49,7 +49,7 @@ class _Chunk:
         extent: What of it is read.
         generation: Of the table's reading, when it was chosen.
         identities: What identifies each row.
-        rows: The same rows, rendered.
+        rows: The same rows, rendered; None where a transform dropped one.
         last_key: With an override: the key to go on after.
         bytes: That it takes in memory.
     """
@@ -59,7 +59,7 @@ class _Chunk:
     extent: Extent
     generation: int
     identities: list[Key] = field(default_factory=list)
-    rows: list[Record] = field(default_factory=list)
+    rows: list[Record | None] = field(default_factory=list)
     last_key: tuple[str, ...] | None = None
     bytes: int = CHUNK_BYTES
 
@@ -103,7 +103,7 @@ class Snapshotter:
     def __init__(
         self,
         tables: Sequence[SnapshotTable],
-        renders: Mapping[str, CopyRender],
+        renders: Mapping[str, CopyForm],
         recorded: Mapping[str, Any],
         make_reader: Callable[[], SnapshotReader],
         *,
@@ -234,8 +234,9 @@ class Snapshotter:
             rows = []
         elif newer.keys:
             rows = [row for key, row in zip(chunk.identities, rows, strict=True) if key not in newer.keys]
+        kept = [row for row in rows if row is not None]
         count, chunk.identities, chunk.rows = len(chunk.rows), [], []
-        return Arrived(rows, lambda: self._done(chunk, count))
+        return Arrived(kept, lambda: self._done(chunk, count))
 
     def _done(self, chunk: _Chunk, rows: int) -> None:
         with self._lock:
@@ -285,18 +286,24 @@ class Snapshotter:
 
     def _next_chunk(self) -> _Chunk | None:
         with self._lock:
-            while not self._stop.is_set():
-                if self.complete:
-                    return None
-                if sum(chunk.bytes for chunk in self._held.values()) + CHUNK_BYTES <= HELD_BYTES:
-                    for state in self.states.values():
-                        extent = state.take()
-                        if extent is not None:
-                            self._count += 1
-                            chunk = _Chunk(f"{self._run}-{self._count}", state, extent, state.generation)
-                            self._held[chunk.id] = chunk
-                            return chunk
+            while not self._stop.is_set() and not self.complete:
+                chunk = self._choose()
+                if chunk is not None:
+                    return chunk
                 self._lock.wait(WAIT_SECONDS)
+        return None
+
+    def _choose(self) -> _Chunk | None:
+        """The next chunk to read; None when there is none now, or no room for its rows."""
+        if sum(chunk.bytes for chunk in self._held.values()) + CHUNK_BYTES > HELD_BYTES:
+            return None
+        for state in self.states.values():
+            extent = state.take()
+            if extent is not None:
+                self._count += 1
+                chunk = _Chunk(f"{self._run}-{self._count}", state, extent, state.generation)
+                self._held[chunk.id] = chunk
+                return chunk
         return None
 
     def _read_chunk(self, reader: SnapshotReader, chunk: _Chunk) -> None:
@@ -393,7 +400,7 @@ class Snapshotter:
                 fields, record = row_of(line, tail)
                 identities.append(identify(fields))
                 rows.append(record)
-                size += len(record[2] or b"") + ROW_BYTES
+                size += ROW_BYTES + (0 if record is None else len(record[2] or b""))
                 if size > limit and len(rows) > 1:
                     raise _TooLarge
         finally:

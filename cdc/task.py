@@ -22,7 +22,7 @@ from cdc.model.relation import Relation
 from cdc.postgres.snapshot import MARK_PREFIX
 from cdc.postgres.walsender import WAL_SENDER_TIMEOUT_SECONDS, Walsender
 from cdc.relations import Relations
-from cdc.render import Record
+from cdc.render import Placed, Record
 from cdc.snapshotter import Snapshotter
 from cdc.source import POSITION_HEADER, SourceState
 from cdc.telemetry import Meter
@@ -54,6 +54,7 @@ class Hooks:
         partitions: Topic -> the explicit partition of its records, as Debezium's heartbeats have one.
         snapshot: Reads the rows that are older than the slot; None when there is nothing to read.
         extended_headers: Whether snapshot rows carry headers.
+        placed: Whether records may be `Placed`, as transforms make them.
         latest: Topic -> further topics that get the rows of chunks too.
         streamed: Told the id of each transaction that begins.
         pending: Whether something was asked for that must be done before a goal counts as reached.
@@ -67,6 +68,7 @@ class Hooks:
     partitions: Mapping[str, int] = field(default_factory=dict)
     snapshot: Snapshotter | None = None
     extended_headers: bool = True
+    placed: bool = False
     latest: Mapping[str, Sequence[str]] = field(default_factory=dict)
     streamed: Callable[[int], None] = lambda _xid: None
     pending: Callable[[], bool] = lambda: False
@@ -183,7 +185,7 @@ class Task:
         renderers = self.relations.renderers
         produce = self.producer.produce
         state = self.state
-        acks = self.acks
+        acks, placed = self.acks, self.hooks.placed
         watched = None if self.snapshot is None else self.snapshot.identities
         state.set_clock(time.time_ns())
         count = records_sent = 0
@@ -218,6 +220,10 @@ class Task:
             acks.ordinal += 1
             if acks.ordinal <= acks.skip:
                 continue
+            records_sent += len(records)
+            if placed:
+                self._send_placed(records, window, payload)
+                continue
             delivered = window.delivered
             for topic, key, value, headers in records:
                 window.outstanding += 1
@@ -225,7 +231,6 @@ class Task:
                     produce(topic, value, key, on_delivery=delivered, headers=headers)  # type: ignore[arg-type] # lists are invariant
                 except (BufferError, confluent_kafka.KafkaException) as error:
                     self._send_slowly((topic, key, value, headers), window, error, payload)
-            records_sent += len(records)
         self.meter.records += records_sent
         self.meter.messages += count
         return count
@@ -297,7 +302,12 @@ class Task:
         usual = list(state.context_headers) if self.hooks.extended_headers else []
         latest = self.hooks.latest
         position, ordinal = state.position if self.hooks.extended_headers else "", state.ordinal
-        for topic, key, value, own in arrived.rows:
+        rows = arrived.rows
+        if self.hooks.placed:
+            # Transforms have made each record whole, headers included.
+            self._send_placed(rows, window)
+            rows = []
+        for topic, key, value, own in rows:
             headers = usual if own is None else own
             if position:
                 headers = [*headers, (POSITION_HEADER, f"{position}{ordinal}".encode())]
@@ -331,6 +341,12 @@ class Task:
             self._send_slowly(record, window, None)
         self.meter.records += len(records)
 
+    def _send_placed(self, records: Sequence[Record], window: Window, payload: bytes | None = None) -> None:
+        """Send records that transforms may have given a partition or a timestamp."""
+        for record in records:
+            window.outstanding += 1
+            self._send_slowly(record, window, None, payload)
+
     def _send_slowly(
         self, record: Record, window: Window, refused: Exception | None, payload: bytes | None = None
     ) -> None:
@@ -343,6 +359,9 @@ class Task:
             payload: The row's message, where the record comes from one.
         """
         topic, key, value, headers = record
+        partition, timestamp = self.hooks.partitions.get(topic), None
+        if isinstance(record, Placed):
+            partition, timestamp = record.partition, record.timestamp
         try:
             if isinstance(refused, confluent_kafka.KafkaException):
                 table = (
@@ -350,8 +369,7 @@ class Task:
                 )
                 raise self.producer.refusal(refused, topic, value, key, table=table) from refused
             while not self.producer.send(
-                topic, value, key, on_delivery=window.delivered, headers=headers,
-                partition=self.hooks.partitions.get(topic),
+                topic, value, key, on_delivery=window.delivered, headers=headers, partition=partition, timestamp=timestamp,
             ):  # fmt: skip
                 self.meter.blocked += 1
                 self.producer.poll(0.05)

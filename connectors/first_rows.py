@@ -18,8 +18,8 @@ from cdc.lsn import LSN
 from cdc.postgres.connection import Source, connect, translated
 from cdc.postgres.snapshot import SnapshotReader
 from cdc.postgres.snapshot_tables import SnapshotTable
-from cdc.render import Record
-from cdc.render_copy import CopyRender
+from cdc.render import Placed, Record
+from cdc.render_copy import CopyForm
 from cdc.telemetry import Meter
 
 STALL_SECONDS: Final = 300.0
@@ -46,7 +46,7 @@ class FirstRows:
     def copy(
         self,
         tables: Sequence[SnapshotTable],
-        renders: Mapping[str, CopyRender],
+        renders: Mapping[str, CopyForm],
         *,
         snapshot: str | None,
         lsn: LSN,
@@ -68,8 +68,17 @@ class FirstRows:
             def send(record: Record) -> None:
                 topic, key, value, own = record
                 own = headers() if own is None else own
+                place = (record.partition, record.timestamp) if isinstance(record, Placed) else (None, None)
                 self._window.outstanding += 1
-                while not self.producer.send(topic, value, key, on_delivery=self._window.delivered, headers=own):
+                while not self.producer.send(
+                    topic,
+                    value,
+                    key,
+                    on_delivery=self._window.delivered,
+                    headers=own,
+                    partition=place[0],
+                    timestamp=place[1],
+                ):
                     self._wait()
                 self.meter.records += 1
 

@@ -23,7 +23,7 @@ from cdc.postgres.publication import (
 from cdc.postgres.slot import Slot, create_slot
 from cdc.postgres.snapshot_tables import SnapshotTable
 from cdc.relations import renamed
-from cdc.render_copy import CopyRender
+from cdc.render_copy import CopyForm
 from cdc.report import Finding, Severity, blocking
 from cdc.source import SourceState
 from connectors.first_rows import ExportedSnapshot, FirstRows
@@ -224,12 +224,11 @@ class FirstStart:
         session.note("SNAPSHOT_WHOLE_DONE", names(tables), f"{rows} rows read")
 
 
-def renders_of(session: Session, plan: SnapshotPlan) -> dict[str, CopyRender]:
+def renders_of(session: Session, plan: SnapshotPlan) -> dict[str, CopyForm]:
     """Published `schema.table` -> how its rows are rendered."""
-    config = session.config
     for layout in plan.layouts.values():
         session.forms.ensure(layout)
-    return {name: CopyRender(layout, config.render, config.source_options) for name, layout in plan.layouts.items()}
+    return {name: session.emitter.make_copy(layout) for name, layout in plan.layouts.items()}
 
 
 def tell_keyless(session: Session, tables: Sequence[SnapshotTable], what: str) -> None:

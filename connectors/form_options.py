@@ -11,6 +11,13 @@ def form_problems(options: Mapping[str, object], *, value_schemas: bool) -> list
     latest, form = options.get("seam.topic.latest"), options.get("seam.event.form")
     if latest == "transaction" and options.get("exactly.once.support") != "required":
         problems.append(("seam.topic.latest", "is transaction, which needs exactly.once.support=required"))
+    if latest == "transaction" and options.get("transforms"):
+        problems.append(
+            (
+                "seam.topic.latest",
+                "is transaction, which knows the tables' own topics only: leave transforms out, or use copy",
+            )
+        )
     if latest in ("transaction", "copy"):
         if "t" not in (options.get("skipped.operations") or ()):  # type: ignore[operator] # a list
             problems.append(
@@ -25,6 +32,10 @@ def form_problems(options: Mapping[str, object], *, value_schemas: bool) -> list
     if form == "delta":
         if value_schemas:
             problems.append(("seam.event.form", "is delta, which needs value.converter.schemas.enable=false"))
+        if not str(options.get("value.converter")).endswith("JsonConverter"):
+            problems.append(
+                ("seam.event.form", "is delta, which is JSON: it needs value.converter to be the JsonConverter")
+            )
         if options.get("transforms"):
             problems.append(
                 ("seam.event.form", "is delta, which is made after the last transform: leave transforms out")

@@ -23,6 +23,7 @@ from cdc.properties import load, resolve
 from cdc.versions import History, LogRecord, Upcast, Version, as_of, key_candidates
 from connectors.console import STDERR, STDOUT, Output, write_json, write_table
 from connectors.latest_check import check_latest, repair_latest
+from connectors.pipeline import failpoint_from_environment
 from connectors.topic_forms import LATEST_SUFFIX, ensure_latest, mend
 
 Servers = Annotated[
@@ -117,7 +118,7 @@ def audit(
     try:
         wanted, partition, records = _find(log, key)
         low, _ = log.bounds(partition)
-        versions = [history.add(record) for record in records]
+        versions = _versions(history, records)
     finally:
         log.close()
     if not versions:
@@ -142,6 +143,19 @@ def audit(
     )
     if not complete:
         STDERR.print(f"the topic no longer holds the beginning: it starts at offset {low} of partition {partition}")
+
+
+def _versions(history: History, records: list[LogRecord]) -> list[Version]:
+    versions = []
+    for record in records:
+        try:
+            versions.append(history.add(record))
+        except ValueError as error:
+            raise ConfigError(
+                f"the value at {record.topic}/{record.partition} offset {record.offset} is not JSON, as an Avro converter "
+                "writes it: versions of it cannot be compared"
+            ) from error
+    return versions
 
 
 def _row(version: Version) -> tuple[Any, ...]:
@@ -269,7 +283,10 @@ def copy(
     admin = Admin(options)
     create_copy(admin, topic, into, compacted=latest)
     upcasters = load_upcasters(upcast)
-    copier = Copier(options, topic, into, group=f"seam-copy-{into}", change=change_of(upcasters, keyed=latest))
+    copier = Copier(
+        options, topic, into, group=f"seam-copy-{into}", change=change_of(upcasters, keyed=latest),
+        failpoint=failpoint_from_environment(),
+    )  # fmt: skip
     try:
         count = copier.run(lambda: False, to_end=not follow)
     except KeyboardInterrupt:

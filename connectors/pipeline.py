@@ -35,7 +35,7 @@ from cdc.wire.pgoutput import Message, PgOutput
 from connectors.deadletter import DeadLetters
 from connectors.debezium_signals import SIGNAL_PREFIX
 from connectors.decorate import decorated
-from connectors.emit import Emitter, catalogue_view, layout_options
+from connectors.emit import catalogue_view, layout_options
 from connectors.first_start import FirstStart, Publications, renders_of, tell_keyless
 from connectors.postgres import PipelineConfig
 from connectors.recorder import Recorder
@@ -190,7 +190,7 @@ class Pipeline:
     ) -> Task:
         config, catalog = self.config, session.catalog
         layout = layout_options(config, catalog)
-        emitter = Emitter(config, layout)
+        emitter = session.emitter
         relations = Relations(
             layout, config.render, catalogue_view(catalog, strict=config.strict),
             make_render=decorated(session, emitter.make_render, requests), on_finding=self.on_finding,
@@ -231,6 +231,7 @@ class Pipeline:
             snapshot=snapshot,
             extended_headers=config.render.extended_headers,
             latest=session.forms.latest,
+            placed=not emitter.direct,
         )
         if requests is not None:
             hooks.streamed, hooks.pending = requests.recent.add, lambda: requests.pending

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from cdc.column_rules import ColumnRules, column_rules
@@ -24,6 +24,7 @@ from cdc.report import Finding
 from cdc.selection import compile_patterns, literal_tables, select, selection_problems, split_patterns
 from cdc.source import SourceOptions
 from cdc.topics import ADJUSTMENTS, Routing, TopicNames, escape_topic, sanitize_topic
+from cdc.transforms import Chain, Surroundings, compile_chain
 from cdc.values.registry import ValueModes
 from connectors.converters import ConverterChoice, read_converter
 from connectors.form_options import form_problems
@@ -49,6 +50,7 @@ class PipelineConfig:
         wanted: What it asks of the database.
         findings: What is worth saying about it.
         topic_rules: Topics as declared.
+        chain: The single message transforms.
     """
 
     name: str
@@ -62,6 +64,7 @@ class PipelineConfig:
     wanted: Wanted
     findings: tuple[Finding, ...]
     topic_rules: tuple[TopicRule, ...] = ()
+    chain: Chain = field(default_factory=lambda: Chain(()))
 
     def publishes_message(self, prefix: str) -> bool:
         """Whether logical messages of a prefix are published."""
@@ -133,10 +136,16 @@ def read(
     except ConfigError as error:
         problems += error.problems
     topic_rules = _topic_rules(options, resolved, problems)
+    chain = Chain(())
+    try:
+        chain = compile_chain(resolved, _surroundings(options, strict=strict))
+    except ConfigError as error:
+        problems += error.problems
     if problems:
         raise ConfigError(problems, source=origin)
     findings = (*secrets, *options.findings)
-    return _assemble(name, options, kafka, (key, value), _Shapes(key_columns, rules, routing), findings, topic_rules)
+    config = _assemble(name, options, kafka, (key, value), _Shapes(key_columns, rules, routing), findings, topic_rules)
+    return replace(config, chain=chain)
 
 
 def _combinations(options: Options) -> list[Problem]:
@@ -156,6 +165,15 @@ def _combinations(options: Options) -> list[Problem]:
     if options.get("snapshot.mode") == "custom":
         problems.append(Problem("snapshot.mode", "custom names a Java class, which the native engine cannot run"))
     return problems
+
+
+def _surroundings(options: Options, *, strict: bool) -> Surroundings:
+    """What transforms may know of the pipeline beside their own options."""
+    known = {
+        "host": options.get("database.hostname"), "database": options.get("database.dbname"),
+        "slot": options.get("slot.name"), "connector": options.get("name"), "prefix": options.get("topic.prefix"),
+    }  # fmt: skip
+    return Surroundings(strict=strict, source={name: str(value) for name, value in known.items() if value is not None})
 
 
 def _topic_rules(options: Options, resolved: Mapping[str, str], problems: list[Problem]) -> tuple[TopicRule, ...]:

@@ -165,6 +165,8 @@ class Replay:
                     raise OperatorError(f"replay of {self.table}: {request.message}")
                 if request.state.ended or request.state is State.PAUSED:
                     return request
+                if any(one.state is State.RUNNING for one in book.by_id.values()):
+                    started = time.monotonic()  # another request goes first
                 if engine is not None:
                     engine.check()
                 elif request.state is State.REQUESTED and time.monotonic() - started > ANSWER_SECONDS:

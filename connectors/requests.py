@@ -22,7 +22,7 @@ from cdc.postgres.snapshot import SnapshotReader
 from cdc.postgres.snapshot_tables import SnapshotTable
 from cdc.recent import RecentTransactions
 from cdc.render import Record
-from cdc.render_copy import CopyRender
+from cdc.render_copy import CopyForm
 from cdc.report import Severity
 from cdc.requests import Kind, Request, State
 from cdc.selection import compile_patterns
@@ -141,7 +141,7 @@ class _Planning:
         self.session = session
         self.request = request
         self.plan: SnapshotPlan | None = None
-        self.renders: dict[str, CopyRender] = {}
+        self.renders: dict[str, CopyForm] = {}
         self.error: SeamError | None = None
         self._thread = threading.Thread(target=self._run, name="planning", daemon=True)
         self._thread.start()
@@ -184,6 +184,7 @@ class Requests:
         self.book = read_requests(self.config.kafka, self.config.name)
         # From here on only the engine moves these on; what the topic says of them is our own echo.
         self._taken = set(self.book.by_id)
+        self._first_signals = not any(name.startswith("kafka.") for name in self._taken)
         self._follower = TopicFollower(self.config.kafka, SIGNALS_TOPIC)
         self.channels = Channels(self.config)
         self._loop: Loop | None = None
@@ -235,7 +236,9 @@ class Requests:
             text = self.session.catalog.value("select pg_current_snapshot()::text")
             self.recent.prune(Snapshot.parse(str(text)))
         records = [
-            record for request in self.channels.arrived(self.book.by_id.__contains__) for record in self._new(request)
+            record
+            for request in self.channels.arrived(self.book.by_id.__contains__, first=self._first_signals)
+            for record in self._new(request)
         ]
         for message in self._follower.poll():
             name = (message.key() or b"").decode("utf-8", "replace").partition("/")[2]
@@ -281,7 +284,7 @@ class Requests:
             return [self._put(replace(request, state=State.PAUSED if request.held else State.STOPPED))]
         return [self._start(request, planning.plan, planning.renders)]
 
-    def _start(self, request: Request, plan: SnapshotPlan, renders: Mapping[str, CopyRender]) -> Record:
+    def _start(self, request: Request, plan: SnapshotPlan, renders: Mapping[str, CopyForm]) -> Record:
         assert self._loop is not None
         self._stop = threading.Event()
         options = self.config.options

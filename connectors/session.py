@@ -23,6 +23,7 @@ from cdc.postgres.walsender import Walsender
 from cdc.progress import Progress
 from cdc.report import Finding, Severity
 from cdc.telemetry import Meter
+from connectors.emit import Emitter
 from connectors.postgres import PipelineConfig
 from connectors.topic_forms import TopicForms
 from connectors.topic_rules import Topics
@@ -65,6 +66,7 @@ class Session:
         self.forms = TopicForms(config, None)
         self._walsender: Walsender | None = None
         self._producer: Producer | None = None
+        self._emitter: Emitter | None = None
         self._side_producer: Producer | None = None
         try:
             self._open(manage_topics)
@@ -103,6 +105,13 @@ class Session:
         tables = captured(self.catalog.tables(), self.config.wanted.selection)
         for topic in self.topics.ensure([names.data(table.schema, table.name) for table in tables]):
             self.note("TOPIC_CREATED", topic, "is created as declared")
+
+    @property
+    def emitter(self) -> Emitter:
+        """Renders and converts; made when it is first asked for."""
+        if self._emitter is None:
+            self._emitter = Emitter(self.config)
+        return self._emitter
 
     @property
     def walsender(self) -> Walsender:
@@ -150,6 +159,8 @@ class Session:
             self._walsender.close()
             self._walsender = None
         self.catalog.connection.close()
+        if self._emitter is not None:
+            self._emitter.close()
         if self._side_producer is not None:
             self._side_producer.close(purge=True)
             self._side_producer = None

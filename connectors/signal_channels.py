@@ -5,8 +5,11 @@ Each signal gets an id from its place, so that one that is read again after a re
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from cdc.errors import ConfigError, SeamError
 from cdc.kafka.signals import TopicFollower
@@ -14,6 +17,9 @@ from cdc.requests import Request, State
 from cdc.wire.pgoutput import Insert, Message, parse_message
 from connectors.debezium_signals import read_signal, signal_request
 from connectors.postgres import PipelineConfig
+
+STALE_SECONDS: Final = 600.0
+"""A signal that was there so long before the pipeline read its first one was meant for whoever ran before it."""
 
 
 def refused(pipeline: str, id: str, error: SeamError) -> Request:
@@ -35,6 +41,7 @@ class Channels:
         self.prefix = options["topic.prefix"].encode()
         self.table: str | None = options["signal.data.collection"] if "source" in self.enabled else None
         self._topic = TopicFollower(config.kafka, options["signal.kafka.topic"] or f"{options['topic.prefix']}-signal")
+        self._started = time.time()
         self._file = Path(options["signal.file"]) if "file" in self.enabled else None
 
     def close(self) -> None:
@@ -45,15 +52,22 @@ class Channels:
         """Whether rows of this `schema.table` are signals; `signal.data.collection` may name the database too."""
         return self.table is not None and qualified in (self.table, self.table.partition(".")[2])
 
-    def arrived(self, known: Callable[[str], bool]) -> Iterator[Request]:
+    def arrived(self, known: Callable[[str], bool], *, first: bool) -> Iterator[Request]:
         """The new signals of topic and file.
 
         Args:
             known: Whether a request is recorded.
+            first: Whether no signal of the topic was ever recorded.
         """
         for message in self._topic.poll():
-            if message.key() == self.prefix and message.value() is not None:
-                yield self._read(f"kafka.{message.partition()}.{message.offset()}", message.value())
+            if message.key() != self.prefix or message.value() is None:
+                continue
+            request = self._read(f"kafka.{message.partition()}.{message.offset()}", message.value())
+            if first and message.timestamp()[1] / 1000 < self._started - STALE_SECONDS:
+                request = replace(
+                    request, state=State.STOPPED, message="older than this pipeline's first look: left out"
+                )
+            yield request
         if self._file is not None:
             yield from self._lines(self._file, known)
 

@@ -59,7 +59,7 @@ def wait_for_mark(
     slot = _slot(catalog, bridge)
     if not is_running(slot):
         on_wait(f"nobody runs {bridge.name}: running it here until the mark")
-        bridge.run(threading.Event(), True)
+        bridge.run(threading.Event(), True, False)
     else:
         on_wait(f"waiting for {bridge.name} to pass the mark")
     confirmed, progress = slot.confirmed_flush_lsn, time.monotonic()

@@ -115,6 +115,37 @@ def expectation(column: Column, codec: Codec, types: Mapping[int, PgType], modes
         modes: How the pipeline's values look.
     """
     pg_type, typmod = base_type(column, types)
+    return _expectation(pg_type, typmod, codec, types, modes)
+
+
+def target_expectation(
+    type_name: str, column: Column, codec: Codec, types: Mapping[int, PgType], modes: ValueModes
+) -> Expectation:  # fmt: skip
+    """How values of a column of the new service's database are compared, whose type may be another one.
+
+    Args:
+        type_name: The target column's type as SQL.
+        column: The legacy column that it came from.
+        codec: The pipeline's.
+        types: The legacy catalogue's types by OID.
+        modes: How the pipeline's values look.
+    """
+    pg_type, typmod = base_type(column, types)
+    if type_name.startswith("numeric") and pg_type.name == "money":
+        return _numeric("numeric", codec, modes)
+    if type_name == "bigint" and pg_type.name == "oid":
+        return LITERAL
+    if type_name == "text" and pg_type.name not in ("text", "json", "jsonb"):
+        # Kept as the topic's own text.
+        if codec.schema.type.value == "string":
+            return LITERAL
+        return Expectation("{}", legacy=json.loads)
+    return _expectation(pg_type, typmod, codec, types, modes)
+
+
+def _expectation(
+    pg_type: PgType, typmod: int, codec: Codec, types: Mapping[int, PgType], modes: ValueModes
+) -> Expectation:  # fmt: skip
     name = pg_type.name
     found: Expectation | None = None
     if pg_type.kind == "e" or (name in _LITERALS and not (modes.strict and name == "name")):

@@ -157,6 +157,10 @@ class Ledger:
         self.connection.commit()
         return self.entries()[-1].id
 
+    def note(self, entry: int, evidence: Mapping[str, Any]) -> None:
+        """What has to be known of the world before the actions, should they be interrupted."""
+        self._change(entry, evidence=json.loads(json.dumps(evidence, default=str)))
+
     def confirm(self, entry: int, evidence: Mapping[str, Any]) -> None:
         """It is done."""
         self._change(entry, confirmed_at=time.time(), evidence=json.loads(json.dumps(evidence, default=str)))

@@ -86,7 +86,7 @@ class Order:
         rate: Rows per second at most, 0 for no limit.
         snapshot_seconds: After that long a snapshot is renewed at the next range.
         done: What an interrupted reading has left.
-        setup: Statements at the start of the connection.
+        imported: A snapshot that another connection exported and holds; None for snapshots of its own.
     """
 
     source: Source
@@ -95,7 +95,7 @@ class Order:
     rate: float = 0.0
     snapshot_seconds: float = 60.0
     done: tuple[Spilled, ...] = ()
-    setup: tuple[str, ...] = ()
+    imported: str | None = None
 
 
 Report = Callable[[dict[str, Any]], None]
@@ -126,7 +126,7 @@ class Spiller:
         """
         try:
             # A silent filter would be a missing row; a plan with an index is no plan for a whole table.
-            for statement in ("set row_security = off", "set jit = off", *self.order.setup):
+            for statement in ("set row_security = off", "set jit = off"):
                 self._run(statement)
             for piece in self.order.pieces:
                 self._piece(piece)
@@ -175,6 +175,8 @@ class Spiller:
             self._end()
         if self._snapshot is None:
             self._run("begin isolation level repeatable read read only")
+            if self.order.imported is not None:
+                self._run(f"set transaction snapshot '{self.order.imported}'")
             self._snapshot = str(self._value("select pg_current_snapshot()::text")[0])
             self._taken = time.monotonic()
         self.report({"table": table, "snapshot": self._snapshot})

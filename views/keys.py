@@ -29,7 +29,7 @@ def candidates(text: str, columns: tuple[str, ...] | None) -> list[bytes]:
     if text.startswith("{"):
         with contextlib.suppress(msgspec.DecodeError):
             found.append(msgspec.json.encode(msgspec.json.decode(raw, type=dict[str, msgspec.Raw])))
-    if raw not in found:
+    if raw not in found and (not columns or text.startswith("{")):
         found.append(raw)
     return found
 

@@ -207,7 +207,7 @@ class MemoryImage(Store):
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def get(self, key: bytes, topic: str | None = None) -> Row | None:
-        table = self.tables[topic] if topic is not None else table_of(self.tables, topic)
+        table = table_of(self.tables, topic)
         entry = table.entry(key)
         return None if entry is None else Row(key, entry[0], table.topic, *entry[1:])
 
@@ -222,7 +222,7 @@ class MemoryImage(Store):
             return table_of(self.tables, topic).range(start, end, limit)
 
     def count(self, topic: str | None = None) -> int:
-        tables: Iterable[MemoryTable] = self.tables.values() if topic is None else (self.tables[topic],)
+        tables: Iterable[MemoryTable] = self.tables.values() if topic is None else (table_of(self.tables, topic),)
         return sum(table.count for table in tables)
 
     def dead_letters(self) -> list[DeadLetter]:

@@ -106,6 +106,23 @@ class Admin:
             raise translate(error, where=self._where(f"creating topic {topic}")) from error
         return True
 
+    def delete(self, topics: list[str]) -> None:
+        """Delete topics; those that are not there are no error.
+
+        Raises:
+            SeamError: The broker refuses.
+        """
+        if not topics:
+            return
+        for topic, future in self.client.delete_topics(topics, operation_timeout=self.seconds).items():
+            try:
+                future.result(self.seconds + 5)
+            except (confluent_kafka.KafkaException, TimeoutError) as error:
+                inner = kafka_error(error)
+                if isinstance(inner, KafkaError) and inner.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    continue
+                raise translate(error, where=self._where(f"deleting topic {topic}")) from error
+
     def configs(self, topics: list[str]) -> dict[str, dict[str, str]]:
         """Topic -> its effective options.
 

@@ -158,6 +158,7 @@ class Copier:
         target: Copied to; a key stays in the partition of its number.
         group: Holds the offsets.
         change: Turns a record into what is written, or None to leave it out.
+        failpoint: Called with the name of each step; tests kill the process there.
 
     Raises:
         ConfigError: One of the topics does not exist.
@@ -172,10 +173,12 @@ class Copier:
         *,
         group: str,
         change: Callable[[LogRecord], tuple[bytes | None, bytes | None] | None] = lambda r: (r.key, r.value),
+        failpoint: Callable[[str], None] = lambda _name: None,
     ) -> None:
         from cdc.kafka.producer import Producer
 
         self.source, self.target, self.group, self.change = source, target, group, change
+        self.failpoint = failpoint
         config = {**consumer_config(options), "group.id": group, "auto.offset.reset": "earliest"}
         self._consumer: Any = confluent_kafka.Consumer(config)
         self.partitions = partitions_of(self._consumer, source, 30.0)
@@ -239,14 +242,18 @@ class Copier:
             key, value = changed
             while not self._producer.send(
                 self.target, value, key, partition=message.partition(), headers=message.headers(),
+                timestamp=message.timestamp()[1],
                 on_delivery=lambda _error, _message: None,
             ):  # fmt: skip
                 self._producer.poll(0.05)
+        self.failpoint("copied")
         positions = self._consumer.position([TopicPartition(self.source, p) for p in self.partitions])
         client.send_offsets_to_transaction(
             [p for p in positions if p.offset >= 0], self._consumer.consumer_group_metadata(), 60.0
         )
+        self.failpoint("offsets sent")
         try:
             client.commit_transaction(60.0)
+            self.failpoint("copy committed")
         except confluent_kafka.KafkaException as error:
             raise translate(error, where=f"copying {self.source} to {self.target}") from error

@@ -114,6 +114,8 @@ def pipeline(database: Database, prefix: str, connect: ConnectWorker, kafka: Kaf
         ("initial", 1),
         pytest.param("no_data", 15, marks=pytest.mark.soak),
         pytest.param("initial", 15, marks=pytest.mark.soak),
+        # The first transaction after a snapshot has no commit before it.
+        *(pytest.param("initial", 1, marks=pytest.mark.soak, id=f"first-transaction-{turn}") for turn in range(12)),
     ],
 )
 def test_a_restart_in_the_middle_of_a_transaction_loses_nothing_and_reads_no_table_again(

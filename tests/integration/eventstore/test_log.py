@@ -32,7 +32,10 @@ def item(database, kafka, prefix) -> str:
     database.execute(*ITEM, "insert into item select n, 'a' from generate_series(1, 20) n")
     config = pipeline(database, kafka.bootstrap, prefix, snapshot__mode="initial")
     run_once(config)
-    database.execute("update item set note = 'b' where id = 7", "delete from item where id = 7")
+    # Two commits in different milliseconds, which is what a time can tell apart.
+    database.execute(
+        "update item set note = 'b' where id = 7", "select pg_sleep(0.01)", "delete from item where id = 7"
+    )
     run_once(config)
     return topic
 

@@ -107,3 +107,38 @@ def test_a_failed_request_ends_its_command_with_four(database, kafka, prefix, st
     with pytest.raises(OperatorError, match="no key"):
         replay.run(replay.request()[0], lambda _request: None, lambda _finding: None, threading.Event())
     replay.close()
+
+
+def test_the_same_replay_again_goes_on_with_the_one_that_was_asked_for(database, kafka, prefix):
+    database.execute(*ITEM)
+    config = pipeline(database, kafka.bootstrap, prefix)
+    one, other, part = (Replay(config, "public.item", where) for where in (None, None, "id > 1"))
+    try:
+        first, resumed = one.request()
+        assert not resumed
+        assert other.request() == (first, True)
+        assert part.request()[0].id != first.id
+    finally:
+        for replay in (one, other, part):
+            replay.close()
+
+
+def test_a_topic_is_replayed_into_a_new_one_with_its_events_brought_up_to_date(
+    database, kafka, prefix, file, tmp_path, monkeypatch
+):
+    (tmp_path / f"steps_{prefix}.py").write_text(
+        "def named(event):\n    event['after'] = {**event['after'], 'name': event['after'].pop('note')}\n    return event\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    database.execute("create table item (id int primary key, note text)", "insert into item values (1, 'a'), (2, 'b')")
+    run_once(pipeline(database, kafka.bootstrap, prefix, snapshot__mode="initial"))
+    found = run(
+        app, "replay", file, "--from-topic", f"{prefix}.public.item", "--into", f"{prefix}.new", "--upcast",
+        f":1=steps_{prefix}:named", "--bootstrap-servers", kafka.bootstrap, "--output", "json",
+    )  # fmt: skip
+    assert found.code == 0, found.everything
+    assert found.document["records"] == 2
+    assert [each.after for each in data_events(kafka.bootstrap, f"{prefix}.new")] == [
+        {"id": 1, "name": "a"},
+        {"id": 2, "name": "b"},
+    ]

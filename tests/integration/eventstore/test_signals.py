@@ -132,6 +132,25 @@ def test_a_snapshot_is_paused_resumed_and_stopped(database, kafka, prefix, start
     assert read_again(kafka, prefix) == list(range(1, 101))
 
 
+def test_one_table_of_a_snapshot_is_paused_and_resumed(database, kafka, prefix, start_engine):
+    database.execute(*ITEM, "create table other (id int primary key)", "insert into other values (1)")
+    config = pipeline(database, kafka.bootstrap, prefix)
+    run_once(config)
+    both = {"type": "execute-snapshot", "data": {"data-collections": [r"public\..*"]}}
+    item = {"data-collections": ["public.item"]}
+    with database.connect(autocommit=False) as writer:
+        writer.execute("update item set note = 'new' where id = 1")
+        start_engine(config, database)
+        emit(database, both)
+        request(config, state=State.RUNNING)
+        emit(database, {"type": "pause-snapshot", "data": item})
+        assert request(config, state=State.PAUSED).rows == 1
+        writer.rollback()
+    emit(database, {"type": "resume-snapshot", "data": item})
+    assert request(config).rows == 101
+    assert read_again(kafka, prefix) == list(range(1, 101))
+
+
 def test_a_log_signal_is_said(database, kafka, prefix, start_engine):
     database.execute(*ITEM)
     config = pipeline(database, kafka.bootstrap, prefix)
