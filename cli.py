@@ -33,6 +33,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "log": ("connectors.log_commands", "app"),
     "deadletter": ("connectors.deadletter_commands", "app"),
     "transform": ("connectors.transform_commands", "transform"),
+    "debug": ("connectors.debug_commands", "app"),
     "view": ("views.commands", "app"),
     "token": ("views.token_commands", "token"),
     "wait": ("views.token_commands", "wait"),
