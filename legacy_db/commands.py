@@ -39,6 +39,7 @@ app = typer.Typer(no_args_is_help=True, help="Move a slice of the legacy schema,
 
 File = Annotated[Path, typer.Argument(help="seam.toml with [connectors.NAME] and [slices.NAME].")]
 SliceName = Annotated[str, typer.Argument(help="The slice.")]
+_NOWHERE = "unused:0"
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -165,16 +166,20 @@ def discover(
     """Read what the legacy database holds, without changing anything: tables, borders, risks."""
     loaded = load(file)
     slices = read_slices(loaded) if loaded.slices else {}
-    _, bridge = bridge_of(file, _connector(loaded, slices, only), settings, bootstrap_servers or "unused:0")
+    connector = _connector(loaded, slices, only)
+    known = bootstrap_servers or loaded.connector(connector)[1].get("bootstrap.servers")
+    # Kafka is not needed to look at a database.
+    servers = None if known and not bootstrap_servers else bootstrap_servers or _NOWHERE
+    _, bridge = bridge_of(file, connector, settings, servers)
     inventory = read_inventory(bridge)
     risks = find_risks(inventory)
     mine = {name: one for name, one in slices.items() if one.connector == bridge.name}
     borders = {name: crossings(inventory, one.tables) for name, one in mine.items()}
     proposals = []
     if suggest_slices:
-        together = written_together(transactions_of(bridge, inventory)) if bootstrap_servers or _reaches(bridge) else {}
+        together = written_together(transactions_of(bridge, inventory)) if known else {}
         proposals = suggest(inventory, together)
-    _record(file, mine, settings, bootstrap_servers, inventory)
+    _record(file, mine, settings, servers, inventory)
     if html is not None:
         html.write_text(
             html_report(inventory, risks, {name: one.tables for name, one in mine.items()}, borders), encoding="utf-8"
@@ -215,10 +220,6 @@ def _connector(loaded: ConfigFile, slices: dict[str, Slice], only: str | None) -
     return only if only is not None else next(iter(used)) if len(used) == 1 and len(loaded.connectors) > 1 else None
 
 
-def _reaches(bridge: Bridge) -> bool:
-    return not bridge.kafka.bootstrap_servers.startswith("unused:")
-
-
 def _record(
     file: Path, slices: dict[str, Slice], settings: list[str] | None, servers: str | None, inventory: Inventory
 ) -> None:
@@ -226,7 +227,7 @@ def _record(
     for name, one in slices.items():
         if any(table not in inventory.tables for table in one.tables):
             continue
-        with slice_context(file, name, settings, servers or "unused:0") as context:
+        with slice_context(file, name, settings, servers) as context:
             if context.ledger.state() is None:
                 machine.advance(context, Discover.state)
 

@@ -41,6 +41,7 @@ class TableShape:
         markers: Field -> JSON value that stands for an unchanged TOAST value, where one can occur.
         marker_texts: Bytes that occur in every record with such a value.
         defaults: Field -> JSON value that a NULL is published as.
+        filter: The publication's condition of the rows that it publishes, None for all.
     """
 
     table: str
@@ -56,6 +57,7 @@ class TableShape:
     markers: Mapping[str, Any]
     marker_texts: tuple[bytes, ...]
     defaults: Mapping[str, Any]
+    filter: str | None = None
 
     @property
     def topic(self) -> str:
@@ -176,7 +178,7 @@ def read_shape(
     """
     schema, _, name = table.partition(".")
     oid = catalog.value("select to_regclass(%s)::oid::int8", (sql.Identifier(schema, name).as_string(),))
-    found = describe(catalog, oid, None) if oid is not None else None
+    found = describe(catalog, oid, bridge.wanted.publication) if oid is not None else None
     if found is None:
         raise OperatorError(f"there is no table {table} at {bridge.source.address}")
     relation, column_types = found.relation, found.types
@@ -205,6 +207,7 @@ def read_shape(
         literal_key=all(name in expected and expected[name].literal for name in key),
         markers={name: json.loads(text) for name, text in texts.items()},
         marker_texts=tuple(dict.fromkeys(text.strip('"').encode() for text in texts.values())), defaults=defaults,
+        filter=found.filter,
     )  # fmt: skip
 
 
@@ -223,7 +226,8 @@ def select_rows(shape: TableShape, quoted_table: str, *, only: bool, condition: 
         quoted = sql.Identifier(column.column.name).as_string()
         expression = shape.expected[column.name].sql.replace("{}", quoted)
         fields.append(f"{expression} as {sql.Identifier(column.name).as_string()}")
-    where = f" where {condition}" if condition else ""
+    conditions = " and ".join(f"({one})" for one in (condition, shape.filter) if one)
+    where = f" where {conditions}" if conditions else ""
     inner = f"select {', '.join(fields)} from {'only ' if only else ''}{quoted_table}{where}"
     if not keyed:
         return f"select row_to_json(r) from ({inner}) r"

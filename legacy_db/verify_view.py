@@ -60,7 +60,11 @@ def view_shape(table: TargetTable) -> TableShape:
         for c in shape.layout.columns
     }
     return replace(
-        shape, expected=expected, literal_key=all(expected[key].literal for key in shape.key), members=(shape.table,)
+        shape,
+        expected=expected,
+        literal_key=all(expected[key].literal for key in shape.key),
+        members=(shape.table,),
+        filter=None,
     )
 
 
