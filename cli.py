@@ -37,6 +37,8 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "view": ("views.commands", "app"),
     "token": ("views.token_commands", "token"),
     "wait": ("views.token_commands", "wait"),
+    "verify": ("legacy_db.verify_commands", "verify"),
+    "migrate": ("legacy_db.commands", "app"),
 }
 
 

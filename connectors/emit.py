@@ -12,6 +12,7 @@ from cdc.converters.header import SimpleHeaderConverter
 from cdc.converters.json import JsonConverter
 from cdc.converters.plain import ByteArrayConverter, StringConverter
 from cdc.errors import ConvertError
+from cdc.kafka.reference import ReferenceTopics
 from cdc.kafka.registry import SchemaRegistry
 from cdc.layout import Layout, LayoutOptions
 from cdc.model.record import SourceRecord
@@ -21,7 +22,7 @@ from cdc.relations import CatalogueView
 from cdc.render import ComposedRender, Outgrown, Placed, Record, Render
 from cdc.render_copy import CopyForm, CopyRender
 from connectors.converters import ConverterChoice, Form
-from connectors.postgres import PipelineConfig
+from connectors.postgres import PipelineConfig, running_chain
 
 FromConnect = Callable[[str, Schema | None, Any], bytes | None]
 """Topic, schema, value -> bytes; None for null."""
@@ -55,7 +56,8 @@ class Emitter:
 
     def __init__(self, config: PipelineConfig) -> None:
         self.config = config
-        self.chain = config.chain
+        self._tables = ReferenceTopics(config.kafka)
+        self.chain = running_chain(config, self._tables) if config.chain.steps else config.chain
         self._registries: list[SchemaRegistry] = []
         self.key = self._converter(config.converters[0], null_as_default=config.render.key_null_as_default)
         self.value = self._converter(config.converters[1], null_as_default=config.render.null_as_default)
@@ -84,7 +86,8 @@ class Emitter:
         return lambda _topic, schema, value: write(schema, value)
 
     def close(self) -> None:
-        """Close the clients of schema registries."""
+        """Close the clients of schema registries and reference topics."""
+        self._tables.close()
         for registry in self._registries:
             registry.close()
 

@@ -188,6 +188,12 @@ _MACHINERY: Final = (
 """The projection's own tables in the target."""
 
 
+_WITHOUT_SLICES: Final = (
+    f"DO $seam$ BEGIN IF NOT EXISTS (SELECT 1 FROM {OFFSETS}) THEN DROP TABLE {OFFSETS}, {MOVES}; "
+    f"DROP SCHEMA {SCHEMA}; END IF; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $seam$"
+)
+
+
 def removal(tables: Sequence[TargetTable], slice_name: str) -> tuple[str, ...]:
     """What takes the target back: the slice's tables, types that nothing else uses, its offsets."""
     statements = [f"DROP TABLE IF EXISTS {quote(table.shape.table)}" for table in tables]
@@ -213,7 +219,11 @@ def removal(tables: Sequence[TargetTable], slice_name: str) -> tuple[str, ...]:
         if schema != "public"
     ]
     literal = sql.Literal(slice_name).as_string()
-    statements += [f"DELETE FROM {OFFSETS} WHERE slice = {literal}", f"DELETE FROM {MOVES} WHERE slice = {literal}"]
+    statements += [
+        f"DELETE FROM {OFFSETS} WHERE slice = {literal}",
+        f"DELETE FROM {MOVES} WHERE slice = {literal}",
+        _WITHOUT_SLICES,
+    ]
     return tuple(statements)
 
 

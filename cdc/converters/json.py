@@ -19,6 +19,8 @@ from cdc.values.javatext import double_text, float_text
 from cdc.values.jsontext import quote_text
 
 MILLIS_PER_DAY: Final = 86_400_000
+SCHEMAS_KEPT: Final = 20_000
+"""Schemas remembered by a converter, nested ones counted too; transforms may make new ones without end."""
 
 Write = Callable[[Any], str]
 
@@ -85,6 +87,8 @@ class JsonConverter:
             return "null"
         known = self._schema_texts.get(id(schema))
         if known is None or known[0] is not schema:
+            if len(self._schema_texts) >= SCHEMAS_KEPT:
+                self._schema_texts.clear()
             known = self._schema_texts[id(schema)] = (schema, self._schema_text(schema, None))
         return known[1]
 
@@ -124,6 +128,8 @@ class JsonConverter:
         """The function that writes values of a schema, composed at the first call."""
         known = self._writers.get(id(schema))
         if known is None or known[0] is not schema:
+            if len(self._writers) >= SCHEMAS_KEPT:
+                self._writers.clear()
             known = self._writers[id(schema)] = (schema, self._compose(schema))
         return known[1]
 

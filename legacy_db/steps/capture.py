@@ -298,8 +298,12 @@ class Capture:
         before, after = found.get("before", []), catalogue_state(context)
         left = [row for row in after if row not in before]
         gone = [row for row in before if row not in after]
+        changed = made.get("identities", {})
+        names = {bridge.wanted.publication, bridge.wanted.slot}
         ours = [
-            row for row in left if row[1] in (bridge.wanted.publication, bridge.wanted.slot) or row[0] == "identity"
+            row
+            for row in left
+            if (row[0] in ("publication", "slot") and row[1] in names) or (row[0] == "identity" and row[1] in changed)
         ]
         if ours and made:
             raise OperatorError(

@@ -10,7 +10,7 @@ import pytest
 from cdc.converters.json import JsonConverter
 from cdc.converters.json_reading import JsonReader
 from cdc.model.javaerrors import DataError
-from cdc.model.schema import JavaDate
+from cdc.model.schema import JavaDate, Schema, Type
 
 
 def read(schema, payload, **options):
@@ -110,3 +110,15 @@ def test_what_is_written_reads_back():
     document = json.dumps({"schema": schema, "payload": {"f": 1.5}}).encode()
     read_schema, value = JsonReader().to_connect(document)
     assert json.loads(JsonConverter().from_connect(read_schema, value)) == json.loads(document)
+
+
+def test_a_converter_forgets_schemas_beyond_its_bound(monkeypatch):
+    monkeypatch.setattr("cdc.converters.json.SCHEMAS_KEPT", 10)
+    writer = JsonConverter()
+    for number in range(100):
+        schema = Schema(Type.INT32, version=number)
+        assert json.loads(writer.from_connect(schema, 7)) == {
+            "schema": {"type": "int32", "optional": False, "version": number},
+            "payload": 7,
+        }
+        assert len(writer._writers) <= 10
