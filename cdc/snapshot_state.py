@@ -48,7 +48,7 @@ class TableState:
     checked: bool = False
     after_key: tuple[str, ...] | None = None
     _next: int | None = 0
-    _pages: int = FIRST_PAGES
+    _pages: int = field(default_factory=lambda: FIRST_PAGES)
     _busy: bool = False
     _opening: bool = False
     _back: list[Extent] = field(default_factory=list)

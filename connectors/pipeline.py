@@ -146,7 +146,7 @@ class Pipeline:
         else:
             confirmed = recorder.check(slot, record)
             record = self._next_start(session, record, first.publications)
-            if self.mode.always:
+            if self.mode.always and not self.wrote:  # not again for another attempt of the same process
                 record = replace(record, snapshot={"phase": "chunks", "tables": {}})
         return replace(record, instance=self.instance), confirmed
 

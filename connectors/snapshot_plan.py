@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from cdc.errors import ConfigError, Problem
 from cdc.layout import Layout, make_layout
@@ -20,6 +20,8 @@ from cdc.postgres.snapshot_tables import SnapshotTable, describe, row_identity, 
 from cdc.selection import compile_patterns
 from connectors.emit import catalogue_view, layout_options
 from connectors.postgres import PipelineConfig
+
+ROW_BYTES: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,7 @@ class _Planner:
                 key,
                 tuple(described.types[name] for name in key),
                 self.overrides.get(table.qualified.lower()),
-                table.rows,
+                table.rows or table.bytes // ROW_BYTES,  # never analysed: a guess by size
                 described.filter,
                 shape_of(self.catalog, table.oid),
             )
