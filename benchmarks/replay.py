@@ -67,13 +67,13 @@ def latencies(bootstrap: str, topic: str, start: int) -> list[float]:
     consumer = confluent_kafka.Consumer(
         {"bootstrap.servers": bootstrap, "group.id": "bench", "fetch.queue.backoff.ms": 5}
     )
-    end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)[1]
+    end = int(consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)[1] or 0)
     consumer.assign([TopicPartition(topic, 0, start)])
     found = []
     offset = start
     while offset < end:
         for message in consumer.consume(5000, 0.2):
-            offset = message.offset() + 1
+            offset = int(message.offset() or 0) + 1
             value = message.value() or b""
             if b'"op":"u"' in value:
                 source = orjson.loads(value)["source"]
@@ -120,7 +120,7 @@ def replay_beside_live(server: Any, broker: Any, rows: int, live: int) -> dict[s
 
 def _cpu(pid: int) -> float:
     times = psutil.Process(pid).cpu_times()
-    return times.user + times.system
+    return float(times.user + times.system)
 
 
 def tell(name: str, **figures: float) -> None:

@@ -192,6 +192,8 @@ _GROUPS: Final[dict[str, tuple[Option, ...]]] = {
         Option("signal.kafka.topic", Kind.STRING, None, "The topic of signals; `<prefix>-signal` when left out."),
         Option("signal.kafka.groupId", Kind.STRING, "kafka-signal", "No group is needed here.", support=Support.IGNORED),
         Option("signal.kafka.bootstrap.servers", Kind.STRING, None, "The pipeline's brokers are used.", support=Support.IGNORED),
+        Option("seam.signal.message.sql", Kind.BOOLEAN, False,
+               "Whether signals in logical messages may carry SQL, which the engine's role runs; every role of the database may write such messages."),
         Option("signal.file", Kind.STRING, "file-signals.txt", "The file of signals."),
         Option("notification.enabled.channels", Kind.LIST, [], "Channels of notifications.", support=Support.NOTED),
         Option("notification.sink.topic.name", Kind.STRING, None, "The topic of notifications.", support=Support.NOTED),

@@ -38,6 +38,7 @@ class Channels:
         self.name = config.name
         options = config.options
         self.enabled = frozenset(options["signal.enabled.channels"])
+        self._message_sql: bool = options["seam.signal.message.sql"]
         self.prefix = options["topic.prefix"].encode()
         self.table: str | None = options["signal.data.collection"] if "source" in self.enabled else None
         self._topic = TopicFollower(config.kafka, options["signal.kafka.topic"] or f"{options['topic.prefix']}-signal")
@@ -87,7 +88,17 @@ class Channels:
 
     def of_message(self, message: Message) -> Request:
         """The signal that a logical message carries."""
-        return self._read(f"message.{message.lsn}", message.content)
+        request = self._read(f"message.{message.lsn}", message.content)
+        if (request.where or request.selects) and not self._message_sql:
+            # pg_logical_emit_message is open to every role, and our role may see what theirs may not.
+            return refused(
+                self.name, request.id,
+                ConfigError(
+                    "a signal in a logical message carries SQL, and every role of the database may write one: send it by "
+                    "the signal topic or table, or set seam.signal.message.sql=true"
+                ),
+            )  # fmt: skip
+        return request
 
     def of_row(self, payload: bytes, lsn: bytes) -> Request | None:
         """The signal that a row of the signal table is; None for what is not an insert.

@@ -99,13 +99,23 @@ def test_an_unknown_field_is_named_and_nothing_else_stops(database, kafka, prefi
 
 def test_a_blocking_snapshot_takes_a_whole_select(database, kafka, prefix, start_engine):
     database.execute(*ITEM)
-    config = pipeline(database, kafka.bootstrap, prefix)
+    config = pipeline(database, kafka.bootstrap, prefix, seam__signal__message__sql="true")
     start_engine(config, database)
     condition = {"data-collection": "public.item", "filter": "select * from public.item where id < 4"}
     data = {"data-collections": ["public.item"], "type": "blocking", "additional-conditions": [condition]}
     emit(database, {"type": "execute-snapshot", "data": data})
     request(config)
     assert read_again(kafka, prefix) == [1, 2, 3]
+
+
+def test_a_logical_message_carries_no_sql_unless_that_is_allowed(database, kafka, prefix, start_engine):
+    database.execute(*ITEM)
+    config = pipeline(database, kafka.bootstrap, prefix)
+    start_engine(config, database)
+    conditions = [{"data-collection": "public.item", "filter": "true"}]
+    emit(database, {"type": "execute-snapshot", "data": {**SIGNAL["data"], "additional-conditions": conditions}})
+    assert "seam.signal.message.sql=true" in request(config, state=State.FAILED).message
+    assert read_again(kafka, prefix) == []
 
 
 def test_a_snapshot_is_paused_resumed_and_stopped(database, kafka, prefix, start_engine):
