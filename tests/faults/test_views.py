@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import random
 import resource
+import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +23,28 @@ from views.kinds import open_store
 from views.options import ViewConfig
 
 RUN = "import sys; from views.commands import app; app(['run', sys.argv[1]])"
+KILLED_AGAIN_AND_AGAIN = """
+import os, signal, sys
+from views import applying, commands
+
+take, left, delay = applying.Applier.take, -1, 1.0
+
+def counted(self, messages):
+    global left
+    left -= self.store.state.complete
+    if left == 0:
+        # Nobody handles it: the kernel ends the process in the middle of whatever it does by then.
+        signal.setitimer(signal.ITIMER_REAL, delay)
+    return take(self, messages)
+
+applying.Applier.take = counted
+for line in sys.stdin:  # a process for each line; forked, since imports take longest
+    left, delay = int(line.split()[0]), float(line.split()[1])
+    child = os.fork()
+    if child == 0:
+        commands.app(["run", sys.argv[1]])
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
 LIMIT = 3_000_000
 
 
@@ -36,27 +58,34 @@ def topic(kafka, config: ViewConfig) -> Topic:
     return Topic(kafka.bootstrap, config.topics[0])
 
 
-@contextlib.contextmanager
-def view_process(config: ViewConfig, *, file_limit: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """`seam view run` in a process of its own, whose files may be bounded as a full disk bounds them."""
+def configuration_file(config: ViewConfig) -> Path:
     assert config.path is not None
     file = config.path.parent / "seam.toml"
-    search = 'search = ["note"]\n' if config.search else ""
     file.write_text(
         f'[worker]\n"bootstrap.servers" = "{config.kafka.bootstrap_servers}"\n'
-        f'[views.v]\nkind = "{config.kind}"\ntopics = ["{config.topics[0]}"]\npath = "{config.path.name}"\n{search}'
+        f'[views.v]\nkind = "{config.kind}"\ntopics = ["{config.topics[0]}"]\npath = "{config.path.name}"\n'
     )
+    return file
 
-    log = config.path.parent / "log"
-    with log.open("ab") as output:
-        process = subprocess.Popen([sys.executable, "-c", RUN, str(file)], cwd=REPOSITORY, stdout=output, stderr=output)
+
+@contextlib.contextmanager
+def view_process(
+    config: ViewConfig, program: str = RUN, *, file_limit: int | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """`seam view run` in a process of its own, whose files may be bounded as a full disk bounds them."""
+    file = configuration_file(config)
+    with (file.parent / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, str(file)],
+            cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+        )  # fmt: skip
     if file_limit is not None:
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (file_limit, resource.RLIM_INFINITY))
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def stored(config: ViewConfig, *, read_only: bool = False) -> tuple[Rows, Offsets]:
@@ -96,28 +125,28 @@ class Load:
 
 def killed_again_and_again(config: ViewConfig, topic: Topic, count: int, seed: int) -> None:
     assert config.path is not None
-    choose, generations = random.Random(seed), Generations(config.path)
+    choose = random.Random(seed)
     topic.put([(b"%05d" % n, b'{"n":0}') for n in range(3000)])
     load = Load(topic, seed)
     try:
-        with view_process(config) as process:
-            wait_until(generations.current, 40, "the first store to be complete")
-        last: Offsets = {}
-        moved = 0
-        for _ in range(count):
-            with view_process(config) as process:
-                wait_until(generations.locked_by_another, 20, "the process to take the view")
-                began = time.monotonic()
-                while time.monotonic() - began < 0.05 + choose.random():
-                    assert process.poll() is None, (config.path.parent / "log").read_text()
-                    time.sleep(0.01)  # not a condition: the moment of the kill is what is random
-            rows, offsets = stored(config)
-            below = {partition: offset for (_, partition), offset in offsets.items()}
-            assert rows == topic.fold(below), f"seed {seed}"
-            assert all(offsets[place] >= offset for place, offset in last.items())
-            moved += offsets != last
-            last = offsets
-        assert moved > count / 3, "most kills came before anything was applied"
+        with view_process(config, KILLED_AGAIN_AND_AGAIN) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            last: Offsets = {}
+            moved = 0
+            for _ in range(count):
+                process.stdin.write(f"{choose.randrange(2, 15)} {choose.uniform(0.0001, 0.01)}\n")
+                process.stdin.flush()
+                assert process.stdout.readline().strip() == str(-signal.SIGALRM), (
+                    config.path.parent / "log"
+                ).read_text()
+                rows, offsets = stored(config)
+                below = {partition: offset for (_, partition), offset in offsets.items()}
+                assert rows == topic.fold(below), f"seed {seed}"
+                assert all(offsets[place] >= offset for place, offset in last.items())
+                moved += offsets != last
+                last = offsets
+            assert moved > count / 2, "most kills came before anything was applied"
     finally:
         load.stop()
     with view_process(config):
