@@ -17,6 +17,8 @@ from connectors.console import STDERR
 from connectors.pipeline_commands import File, Only, Settings
 from connectors.postgres_options import OPTIONS
 
+_LOOKED_AT = ("transforms", "predicates", "key.converter", "value.converter", "header.converter", "errors.", "seam.")
+
 
 def transform(
     file: File,
@@ -35,9 +37,16 @@ def transform(
         raise ConfigError([Problem("--explain, --diff", "are two views of one run; give one of them")])
     name, properties = load(file).connector(only)
     declared = [(option.name, option.environment_name) for option in OPTIONS.options.values()]
-    properties = resolve(override(properties, declared=declared, settings=settings or ()), source=str(file))
+    given = override(properties, declared=declared, settings=settings or ())
+    # A laptop has no password of the database, and needs none.
+    properties = resolve({key: text for key, text in given.items() if key.startswith(_LOOKED_AT)}, source=str(file))
     compat = properties.get("seam.compat", "safe").strip().lower()
-    chain = compile_chain(properties, Surroundings(strict=compat == "strict", source={"pipeline": name}))
+    chain = compile_chain(properties, Surroundings(strict=compat == "strict", source={"connector": name}))
+    if chain.needs_reader:
+        raise ConfigError(
+            [Problem("transforms", "a Lookup reads its reference topic from Kafka, and this run has none")],
+            hint="leave the step out with --set transforms=..., or run the pipeline",
+        )
     for finding in chain.findings:
         STDERR.print(
             f"[yellow]{finding.code}[/] {escape(finding.subject)}: {escape(finding.evidence)}; {escape(finding.remedy or '')}"

@@ -29,14 +29,13 @@ class Surroundings:
     Attributes:
         zone: The default time zone of the JVM that the chain is to equal (Cast, header literals).
         strict: `seam.compat=strict`: Debezium's results where they are defects.
-        source: What `seam.transforms.InsertSource` tells: host, database, system_id, timeline, slot, pipeline, version.
-        reader: Reads the reference topics of `seam.transforms.Lookup`; None where there is no Kafka.
+        source: What `seam.transforms.InsertSource` tells, looked at for each record, so that what is known only after
+            the connection may come later.
     """
 
     zone: tzinfo = UTC
     strict: bool = False
     source: Mapping[str, str] = field(default_factory=dict)
-    reader: ReferenceReader | None = None
 
 
 class Transform(ABC):
@@ -56,6 +55,7 @@ class Transform(ABC):
     reads: Parts = NOTHING
     native_only: ClassVar[bool] = False
     several: ClassVar[bool] = False
+    needs_reader: ClassVar[bool] = False
 
     def __init__(
         self, options: Mapping[str, Any], surroundings: Surroundings, texts: Mapping[str, str] | None = None
@@ -67,6 +67,9 @@ class Transform(ABC):
 
     def configure(self) -> None:  # noqa: B027 - a step without options has nothing to read
         """Read the options once."""
+
+    def open(self, reader: ReferenceReader) -> None:  # noqa: B027 - few steps read anything beside their records
+        """Read what the step needs before the first record; called once, where `needs_reader` says so."""
 
     def apply_all(self, record: SourceRecord) -> list[SourceRecord]:
         """Every record that comes out; asked of those that may give several."""

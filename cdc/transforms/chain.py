@@ -19,6 +19,7 @@ from cdc.transforms.base import NOTHING, Parts, PartTransform, Predicate, Surrou
 from cdc.transforms.configdef import ConfigDef, JavaProblem, Kind, parse_type, problem_of, trim
 from cdc.transforms.debezium.new_record_state import ExtractNewRecordState, Unwrap
 from cdc.transforms.native.python_transform import PREFIX, PythonTransform
+from cdc.transforms.native.reference import ReferenceReader
 from cdc.transforms.registry import PREDICATES, REFUSED, TRANSFORMS, nearest
 
 _STEP_OPTIONS: Final = frozenset({"type", "predicate", "negate", "plugin.version"})
@@ -90,6 +91,24 @@ class Chain:
     def native_only(self) -> tuple[str, ...]:
         """The aliases of steps that a Connect worker does not have."""
         return tuple(step.alias for step in self.steps if step.transform.native_only)
+
+    @property
+    def needs_reader(self) -> bool:
+        """Whether `open` must be called with a reader of topics before the first record."""
+        return any(step.transform.needs_reader for step in self.steps)
+
+    def open(self, reader: ReferenceReader) -> None:
+        """Read what steps need before the first record: reference topics, to their ends.
+
+        Args:
+            reader: Reads topics.
+
+        Raises:
+            OperatorError: A reference topic does not fit into its bound, or cannot be read as one.
+        """
+        for step in self.steps:
+            if step.transform.needs_reader:
+                step.transform.open(reader)
 
     @property
     def unwrap(self) -> Unwrap | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar, Final
 
 from cdc.model.javaerrors import ConfigException, invalid_value
@@ -12,7 +13,9 @@ from cdc.transforms.base import PerSchema, Transform
 from cdc.transforms.configdef import NO_DEFAULT, ConfigDef, Key, Kind, non_empty_list, one_of, split
 from cdc.transforms.schemas import Read, field_pairs, struct_like, values_of
 
-FACTS: Final = ("host", "database", "system_id", "timeline", "slot", "pipeline", "version", "position")
+FACTS: Final = (
+    "host", "database", "system_id", "timeline", "slot", "connector", "prefix", "version", "position",
+)  # fmt: skip
 
 
 def _parse(entries: Sequence[str]) -> list[tuple[str, str | None]]:
@@ -45,14 +48,14 @@ class InsertSource(Transform):
     ))  # fmt: skip
 
     def configure(self) -> None:
-        """Take the facts that hold for every record."""
+        """Read which facts go where."""
         prefix: str = self.options["prefix"]
         facts = _parse(self.options["facts"])
         self._names = [name if name is not None else prefix + fact for fact, name in facts]
         if len(set(self._names)) != len(self._names):
             raise invalid_value(",".join(self._names), "facts", "a name stands twice")
         self._facts = [fact for fact, _ in facts]
-        self._fixed = {fact: self.surroundings.source.get(fact) for fact in self._facts}
+        self._version = _engine_version() if "version" in self._facts else None
         self._in_value = self.options["placement"] == "value"
         self.reads = frozenset({"value" if self._in_value else "headers"})
         if "position" in self._facts:
@@ -61,7 +64,7 @@ class InsertSource(Transform):
 
     def apply(self, record: SourceRecord) -> SourceRecord:
         """The record with the facts."""
-        texts = [self._fixed[fact] if fact != "position" else _position(record) for fact in self._facts]
+        texts = [self._text(fact, record) for fact in self._facts]
         if not self._in_value:
             added = [Header(name, OPTIONAL_STRING, text) for name, text in zip(self._names, texts, strict=True)]
             return record.replace(headers=(*record.headers, *added))
@@ -73,10 +76,22 @@ class InsertSource(Transform):
             return record.replace(value=value | dict(zip(self._names, texts, strict=True)))
         return record
 
+    def _text(self, fact: str, record: SourceRecord) -> str | None:
+        if fact == "position":
+            return _position(record)
+        return self._version if fact == "version" else self.surroundings.source.get(fact)
+
     def _plan(self, schema: Schema) -> tuple[Schema, Read]:
         added = [(name, OPTIONAL_STRING) for name in self._names]
         updated = struct_like(schema, [*field_pairs(schema), *added], optional=schema.optional)
         return updated, values_of(schema.fields, replace_null=False)
+
+
+def _engine_version() -> str | None:
+    try:
+        return version("seam-cdc")
+    except PackageNotFoundError:  # run from a checkout that was not installed
+        return None
 
 
 def _position(record: SourceRecord) -> str | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
+from cdc.errors import OperatorError
 from cdc.model.javaerrors import ConfigException, DataError, invalid_value
 from cdc.model.javatypes import LONG_MAX, LONG_MIN
 from cdc.model.record import SourceRecord
 from cdc.model.schema import OPTIONAL_BOOLEAN, OPTIONAL_FLOAT64, OPTIONAL_INT64, OPTIONAL_STRING, Schema, Struct
 from cdc.transforms.base import PerSchema, Transform, require_map, require_struct
 from cdc.transforms.configdef import NO_DEFAULT, ConfigDef, Key, Kind, non_empty_list, non_empty_string, one_of, split
-from cdc.transforms.native.reference import ReferenceTable
+from cdc.transforms.native.reference import ReferenceReader, ReferenceTable
 from cdc.transforms.schemas import Read, field_pairs, struct_like, values_of
 from cdc.values.javastring import java_string
 
@@ -50,6 +51,7 @@ class Lookup(Transform):
 
     java_name = "seam.transforms.Lookup"
     native_only = True
+    needs_reader = True
     reads = frozenset({"value"})
     config: ClassVar = ConfigDef((
         Key("topic", Kind.STRING, NO_DEFAULT, "The reference topic: keys of one field, JSON.", (non_empty_string,)),
@@ -63,19 +65,19 @@ class Lookup(Transform):
     ))  # fmt: skip
 
     def configure(self) -> None:
-        """Read the topic to its end."""
+        """Read the fields."""
         self._key: str = self.options["key.field"]
         self._fields = _parse(self.options["fields"])
         self._on_miss: str = self.options["on.miss"]
-        if self.surroundings.reader is None:
-            raise ConfigException(
-                "Lookup reads its reference topic from Kafka, and there is none here: give --bootstrap-servers"
-            )
-        self._table = ReferenceTable(
-            self.surroundings.reader, self.options["topic"], [field for field, _, _ in self._fields],
-            self.options["max.bytes"], self.options["refresh.interval.ms"] / 1000,
-        )  # fmt: skip
+        self._table: ReferenceTable | None = None
         self._plans = PerSchema(self._plan)
+
+    def open(self, reader: ReferenceReader) -> None:
+        """Read the reference topic to its end."""
+        self._table = ReferenceTable(
+            reader, self.options["topic"], [field for field, _, _ in self._fields], self.options["max.bytes"],
+            self.options["refresh.interval.ms"] / 1000,
+        )  # fmt: skip
 
     def apply(self, record: SourceRecord) -> SourceRecord | None:
         """The record with the reference's fields; a tombstone passes."""
@@ -98,6 +100,8 @@ class Lookup(Transform):
 
     def _found(self, key: Any, record: SourceRecord) -> list[Any] | None:
         """The fields to add; None where the record is dropped."""
+        if self._table is None:
+            raise OperatorError("the look-up's reference topic was not read", hint="give --bootstrap-servers")
         row = None if key is None else self._table.get(java_string(key))
         if row is None:
             if self._on_miss == "fail":

@@ -106,3 +106,13 @@ def test_an_offset_makes_it_a_record_of_a_sink(run):
     properties = {"transforms": "a", "transforms.a.type": "InsertField$Value", "transforms.a.offset.field": "at"}
     line = json.dumps(json.loads(LINE) | {"offset": 17})
     assert run(properties, lines=line)[0]["value"]["payload"] == {"id": 7, "at": 17}
+
+
+def test_secrets_of_the_database_are_not_asked_for(run):
+    assert run(CAST | {"database.password": "${env:SEAM_NO_SUCH_SECRET}"})[0]["topic"] == "x.orders"
+
+
+def test_a_chain_that_reads_kafka_is_refused_here(run):
+    lookup = {"type": "seam.transforms.Lookup", "topic": "t", "key.field": "id", "fields": "name"}
+    with pytest.raises(ConfigError, match="reads its reference topic from Kafka"):
+        run({"transforms": "a"} | {f"transforms.a.{name}": text for name, text in lookup.items()})

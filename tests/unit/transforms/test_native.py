@@ -27,7 +27,7 @@ def chain(java_class, surroundings=None, **options):
 
 # -- InsertSource
 
-FACTS = Surroundings(source={"host": "db1", "system_id": "74", "slot": "s", "pipeline": "orders", "version": "1"})
+FACTS = Surroundings(source={"host": "db1", "system_id": "74", "slot": "s", "connector": "orders"})
 
 
 def test_source_facts_go_into_headers_and_leave_the_row_unread():
@@ -83,7 +83,10 @@ def reference(key, **fields):
 
 def lookup(reader, **options):
     given = {"topic": "customers", "key_field": "customer", "fields": "name,level:customer_level:int64"} | options
-    return chain("seam.transforms.Lookup", Surroundings(reader=reader), **given)
+    made = chain("seam.transforms.Lookup", **given)
+    assert made.needs_reader
+    made.open(reader)
+    return made
 
 
 def test_a_lookup_adds_the_fields_of_the_row_with_that_key():
@@ -138,9 +141,17 @@ def test_the_newest_row_of_a_key_counts_once_against_the_bound():
     assert lookup(Reader(*rows), max_bytes="5000").apply(row())
 
 
-def test_a_lookup_without_kafka_is_refused():
-    with pytest.raises(ConfigError, match="--bootstrap-servers"):
-        lookup(None)
+def test_a_lookup_that_was_not_opened_takes_no_record():
+    made = chain("seam.transforms.Lookup", topic="t", key_field="customer", fields="name")
+    with pytest.raises(OperatorError, match="was not read"):
+        made.apply(row())
+
+
+def test_what_is_known_of_the_source_may_come_after_the_chain():
+    source = {}
+    made = chain("seam.transforms.InsertSource", Surroundings(source=source), facts="system_id")
+    source["system_id"] = "74"
+    assert made.apply(row())[0].headers[0].value == "74"
 
 
 # -- Python
