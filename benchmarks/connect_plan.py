@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -57,6 +59,7 @@ def _measure(api: ConnectApi, directory: Path, url: str, count: int) -> None:
         # Stopped: 200 running tasks would measure the machine, not the plan.
         api.create(f"c{number}", config, initial_state="STOPPED")
     wait_until(lambda: len(api.statuses()) == count, 120, f"{count} connectors")
+    print(f"load of the machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     read = _best(api.connectors)
     _report(f"one expanded read of {count} connectors", read)
     _report(
@@ -101,19 +104,26 @@ def _seam(command: str, files: Path, url: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def _timed(deed: Callable[[], object]) -> float:
-    began = time.perf_counter()
+def _timed(deed: Callable[[], object]) -> tuple[float, float]:
+    """Seconds on the wall, and seconds of processor time of this process and of those it ran."""
+    began, cpu = time.perf_counter(), _cpu()
     deed()
-    return time.perf_counter() - began
+    return time.perf_counter() - began, _cpu() - cpu
 
 
-def _best(deed: Callable[[], object], times: int = 3) -> float:
+def _cpu() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def _best(deed: Callable[[], object], times: int = 3) -> tuple[float, float]:
     return min(_timed(deed) for _ in range(times))
 
 
-def _report(what: str, seconds: float, limit: float | None = None) -> None:
+def _report(what: str, took: tuple[float, float], limit: float | None = None) -> None:
+    seconds, cpu = took
     verdict = "" if limit is None else f"   limit {limit:.1f} s: {'kept' if seconds <= limit else 'MISSED'}"
-    print(f"{what:<70} {seconds:6.2f} s{verdict}", flush=True)
+    print(f"{what:<66} {seconds:6.2f} s, of ours {cpu:5.2f} s CPU{verdict}", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from cdc.errors import ConnectApiError, OperatorError, RetriableError, SeamError
+from cdc.errors import ConnectApiError, OperatorError, RetriableError, SeamError, WaitExpired
 from connectors import health
 from connectors.compare import plain
 from connectors.connect_api import ConnectApi, InitialState
-from connectors.connect_types import ConnectorStatus
+from connectors.connect_types import Config, ConnectorStatus
+from connectors.lock import Journal
+from connectors.operate import WHY_SAFE, Operator, is_debezium_postgres
 from connectors.plan import Change, Observed, Plan
 from connectors.settling import Settling, Verdict
 
@@ -125,6 +127,7 @@ class Applier:
         settle: Seconds that connector and tasks must run without a pause.
         timeout: Seconds for a connector to settle, or to be given up.
         report: Is told each step.
+        journal: Outlives this process, and tells which connectors an apply has stopped.
         clock: Seconds, monotonic.
         sleep: Waits for some seconds.
     """
@@ -136,6 +139,7 @@ class Applier:
         settle: float = 3.0,
         timeout: float = 60.0,
         report: Callable[[Step], None] = lambda _step: None,
+        journal: Journal | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -143,11 +147,14 @@ class Applier:
         self._settle = settle
         self._timeout = timeout
         self._report = report
+        self._journal = journal if journal is not None else Journal()
+        self._operator = Operator(api, settle=settle, timeout=timeout, clock=clock, sleep=sleep)
         self._clock = clock
         self._sleep = sleep
         self._outcomes: dict[str, Outcome] = {}
         self._former: dict[str, ConnectorStatus | None] = {}
         self._began: dict[str, float] = {}
+        self._targets: dict[str, str] = {}
 
     def apply(self, plan: Plan, observed: Mapping[str, Observed]) -> list[Outcome]:
         """Carry a plan out.
@@ -163,7 +170,7 @@ class Applier:
             ApplyFailed: A connector does not run; it has its former configuration again, unless the message says otherwise.
             ApplyInterrupted: The cluster stopped to answer, or somebody interrupted.
         """
-        self._outcomes = {}
+        self._outcomes, self._targets = {}, {}
         self._former = {name: there.status for name, there in observed.items()}
         try:
             for layer in sorted({change.layer for change in plan.changes}):
@@ -225,20 +232,49 @@ class Applier:
                 self._end(change, "not attempted", cause=complaint)
                 return None
             else:
-                self._api.put_config(name, change.config)
-        except ConnectApiError as error:
+                self._replace(name, change.before, change.config, self._former_state(name))
+        except (ConnectApiError, OperatorError, WaitExpired) as error:
             self._end(change, "failed", cause=str(error))
             return None
         former = self._former.get(name)
-        target = change.initial_state or health.RUNNING
-        if (
-            change.action == "change"
-            and former is not None
-            and former.connector.state in (health.STOPPED, health.PAUSED)
-        ):
-            target = former.connector.state
+        target = self._former_state(name) if change.action == "change" else change.initial_state or health.RUNNING
         self._report(Step(name, "waiting", target))
         return self._settling(target, stale={failure.trace for failure in health.failures(former)})
+
+    def _former_state(self, name: str) -> str:
+        """What the connector should be afterwards: what it was, unless an apply that was cut short had stopped it."""
+        if name not in self._targets:
+            former = self._former.get(name)
+            state = former.connector.state if former is not None else health.RUNNING
+            stays = state in (health.STOPPED, health.PAUSED) and name not in self._journal
+            self._targets[name] = state if stays else health.RUNNING
+        return self._targets[name]
+
+    def _replace(self, name: str, before: Config, config: Config, state: str) -> None:
+        """Put a configuration; Debezium for Postgres is never left to go on from an offset inside a transaction."""
+        if state != health.RUNNING or not (is_debezium_postgres(before) and is_debezium_postgres(config)):
+            self._api.put_config(name, config)
+            if name in self._journal:
+                self._resume(name)
+            return
+        self._report(Step(name, "waiting", WHY_SAFE))
+        self._journal.stopped(name)
+        try:
+            self._operator.stop(name)
+        except (OperatorError, WaitExpired):
+            self._resume(name)
+            raise
+        effective = before
+        try:
+            self._api.put_config(name, config)
+            effective = config
+        finally:
+            self._operator.rewind(name, effective)
+            self._resume(name)
+
+    def _resume(self, name: str) -> None:
+        self._api.resume(name)
+        self._journal.resumed(name)
 
     def _create(self, change: Change) -> None:
         state = cast("InitialState | None", change.initial_state)
@@ -268,9 +304,11 @@ class Applier:
 
     def _unsettled(self, change: Change) -> Settling | None:
         """A connector that is as the file says, and does not run: an earlier apply may have been cut short."""
-        former = self._former.get(change.connector)
-        if health.state(former) in (health.RUNNING, health.PAUSED, health.STOPPED, health.NO_TASKS):
+        former, cut_short = self._former.get(change.connector), change.connector in self._journal
+        if not cut_short and health.state(former) in (health.RUNNING, health.PAUSED, health.STOPPED, health.NO_TASKS):
             return None
+        if cut_short:
+            self._resume(change.connector)
         self._began[change.connector] = self._clock()
         self._report(Step(change.connector, "waiting", "it is as the file says, and does not run yet"))
         return self._settling(health.RUNNING)
@@ -352,13 +390,12 @@ class Applier:
             self._wait_gone(name)
             return "it is absent again"
         former = self._former.get(name)
-        self._api.put_config(
-            name, {key: value for key, value in change.before.items() if not key.startswith("__internal.")}
-        )
+        target = self._former_state(name)
+        before = {key: value for key, value in change.before.items() if not key.startswith("__internal.")}
+        self._replace(name, change.config, before, target)
         word = health.state(former)
         if word in (health.FAILED, health.DEGRADED, health.UNASSIGNED, health.UNKNOWN):
             return f"it has its former configuration again, with which it was {word} too"
-        target = word if word in (health.STOPPED, health.PAUSED) else health.RUNNING
         # What it shows at first is the failure that is being taken back.
         shown = {failure.trace for failure in health.failures(self._api.status(name))}
         failed = self._wait({name: (change, self._settling(target, stale=shown))})

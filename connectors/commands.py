@@ -32,7 +32,7 @@ from connectors.daily_commands import (
 )
 from connectors.desired import DesiredSet, read
 from connectors.files_commands import files
-from connectors.lock import exclusive
+from connectors.lock import Journal, exclusive
 from connectors.offsets_commands import offsets_app
 from connectors.overview import drifted
 from connectors.plan import Observed, Plan, make_plan
@@ -142,10 +142,11 @@ def apply(
     ] = 60.0,
 ) -> None:
     """Make the cluster as the files say, wait until it runs, and roll back what does not."""
+    journal: Journal | None = None
     with ExitStack() as stack:
         planned = _Planned(file, connect_url, only=only, settings=settings, stack=stack)
         if not dry_run:
-            _hold(stack, planned, bootstrap_servers, lock_timeout)
+            journal = _hold(stack, planned, bootstrap_servers, lock_timeout)
         content = planned.plan(prune=prune, validate=not no_validate, owner=owner)
         if dry_run or output is Output.table:
             _show_plan(content, planned.api, output)
@@ -155,7 +156,7 @@ def apply(
         if content.deletions:
             confirm(f"delete {', '.join(change.connector for change in content.deletions)}?", yes)
         _let_sigterm_interrupt()
-        applier = Applier(planned.api, settle=settle, timeout=timeout, report=show.step)
+        applier = Applier(planned.api, settle=settle, timeout=timeout, report=show.step, journal=journal)
         try:
             outcomes: Sequence[Outcome] = applier.apply(content, planned.observed)
         except (ApplyFailed, ApplyInterrupted) as error:
@@ -164,14 +165,14 @@ def apply(
         _show_outcomes(outcomes, output)
 
 
-def _hold(stack: ExitStack, planned: _Planned, servers: str | None, wait: float) -> None:
+def _hold(stack: ExitStack, planned: _Planned, servers: str | None, wait: float) -> Journal:
     """Keep other appliers out: on this machine always, on others where Kafka is named."""
     cluster = planned.api.server().kafka_cluster_id
     waiting = "another apply works on this cluster; waiting until it has ended"
-    stack.enter_context(exclusive(cluster, wait=wait, waiting=lambda: show.say(waiting)))
+    journal = stack.enter_context(exclusive(cluster, wait=wait, waiting=lambda: show.say(waiting)))
     worker = planned.everything.worker
     if not (servers or worker.get("bootstrap.servers")):
-        return
+        return journal
     from connectors.kafka_side import exclusive_everywhere, kafka_options
 
     options = kafka_options(worker, servers)
@@ -182,6 +183,7 @@ def _hold(stack: ExitStack, planned: _Planned, servers: str | None, wait: float)
         if servers:
             raise
         show.say(f"appliers on other machines are not kept out: {error}")
+    return journal
 
 
 @app.command()

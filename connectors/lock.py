@@ -1,4 +1,4 @@
-"""One applier at a time on this machine, per Kafka cluster.
+"""One applier at a time on this machine, per Kafka cluster, and what a killed one must be known to have stopped.
 
 The lock belongs to the process and goes with it, however it ends.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import tempfile
 import time
@@ -26,6 +27,48 @@ class ApplierBusy(RetriableError):
     code = "APPLIER_BUSY"
 
 
+class Journal:
+    """Names of connectors that an apply has stopped for a change and not yet resumed.
+
+    A stopped connector stays stopped; only this tells one that a killed apply stopped from one that its operator did.
+
+    Args:
+        path: Where they are kept; None keeps them for this process only.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._names: set[str] = set()
+        if path is not None and path.is_file():
+            try:
+                self._names = {str(name) for name in json.loads(path.read_text(encoding="utf-8"))}
+            except (OSError, ValueError):
+                self._names = set()  # another user's, or cut short: then a stopped connector stays stopped
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def stopped(self, name: str) -> None:
+        """A connector is about to be stopped for a change."""
+        self._write(self._names | {name})
+
+    def resumed(self, name: str) -> None:
+        """It was resumed."""
+        self._write(self._names - {name})
+
+    def _write(self, names: set[str]) -> None:
+        self._names = names
+        if self._path is None:
+            return
+        if not names:
+            self._path.unlink(missing_ok=True)
+            return
+        handle, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=self._path.name)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(sorted(names), file)
+        Path(temporary).replace(self._path)
+
+
 @contextmanager
 def exclusive(
     cluster_id: str,
@@ -33,7 +76,7 @@ def exclusive(
     wait: float = 60.0,
     waiting: Callable[[], None] = lambda: None,
     directory: Path | None = None,
-) -> Iterator[None]:
+) -> Iterator[Journal]:
     """Hold the cluster against other appliers of this machine.
 
     Args:
@@ -61,7 +104,7 @@ def exclusive(
                     hint="run the command again when it has ended",
                 )
             time.sleep(_POLL)
-        yield
+        yield Journal(path.with_suffix(".stopped"))
     finally:
         os.close(handle)
 

@@ -18,7 +18,6 @@ POLL: Final = 0.2  # seconds
 STOP_TIMEOUT: Final = 30.0
 _FIRST_BACKOFF: Final = 2.0  # seconds before the second try, three times as long before each further one
 
-_POSTGRES: Final = "PostgresConnector"
 _READS_NOTHING: Final = ("no_data", "never")
 WHY_SAFE: Final = (
     "Debezium for Postgres loses rows when it goes on from its own offsets in the middle of a transaction; "
@@ -172,7 +171,7 @@ class Operator:
         parts = tuple("connector" if one.task is None else f"task {one.task}" for one in failed)
         if everything:
             parts = ("connector", *(f"task {task.id}" for task in (status.tasks if status else [])))
-        safe = config.get("connector.class", "").endswith((_POSTGRES, "Postgres"))
+        safe = is_debezium_postgres(config)
         form = "safe" if safe else ("everything" if everything else "failed parts")
         for attempt in range(1, attempts + 1):
             self.sleep(0 if attempt == 1 else _FIRST_BACKOFF * 3 ** (attempt - 2))
@@ -192,15 +191,27 @@ class Operator:
         raise AssertionError("the last try returns or raises")
 
     def _restart_safely(self, name: str, config: Mapping[str, str]) -> None:
-        """Debezium for Postgres: never go on from an offset inside a transaction."""
         self.say(f"{name}: {WHY_SAFE}")
         self.stop(name)
-        stored = self.api.offsets(name)
+        self.rewind(name, config)
+        self.api.resume(name)
+
+    def rewind(self, name: str, config: Mapping[str, str]) -> None:
+        """Set a stopped Debezium for Postgres back to the end of the last whole transaction.
+
+        Args:
+            name: The connector.
+            config: What it will start with.
+        """
         if config.get("snapshot.mode", "initial").strip().lower() in _READS_NOTHING:
             self.api.reset_offsets(name)  # it goes on at the slot's confirmed position
-        elif (whole := whole_transactions(stored)) is not None:
+        elif (whole := whole_transactions(self.api.offsets(name))) is not None:
             self.api.alter_offsets(name, whole)  # without offsets it would read every table again
-        self.api.resume(name)
+
+
+def is_debezium_postgres(config: Mapping[str, str]) -> bool:
+    """Whether a restart on its own offsets may lose rows."""
+    return config.get("connector.class", "").endswith(("PostgresConnector", ".Postgres"))
 
 
 def whole_transactions(stored: list[Offset]) -> list[Offset] | None:

@@ -6,7 +6,8 @@ From its own offsets it would go on inside the transaction and skip the rest of 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaException, TopicPartition
@@ -26,7 +27,10 @@ from tests.support.waiting import wait_for, wait_until
 class Pipeline:
     """A table, Debezium on it, and what has come out."""
 
-    def __init__(self, database: Database, prefix: str, connect: ConnectWorker, kafka: KafkaBroker) -> None:
+    def __init__(
+        self, database: Database, prefix: str, connect: ConnectWorker, kafka: KafkaBroker, directory: Path
+    ) -> None:
+        self.directory = directory
         self.database, self.prefix, self.connect, self.kafka = database, prefix, connect, kafka
         self.topic = f"{prefix}.public.orders"
         self.api = ConnectApi(ConnectSettings((connect.url,)))
@@ -79,52 +83,59 @@ class Pipeline:
     def await_all(self, count: int) -> None:
         wait_until(lambda: set(self.ids()) >= set(range(count)), 60, f"{count} rows")
 
-    def restarted_in_the_middle(self, first: int, count: int) -> str:
+    def in_the_middle(self, first: int, count: int, deed: Callable[[], None]) -> None:
         before = self.end()
         self.copy(first, count)
         wait_until(lambda: self.end() > before + 100, 60, "the transaction to be on its way")
-        result = run(
-            app,
-            "restart",
-            self.prefix,
-            "--everything",
-            "--connect-url",
-            self.connect.url,
-            "--settle",
-            "0.5",
-            "--output",
-            "json",
-        )
+        deed()
+
+    def restart(self) -> None:
+        arguments = ("--everything", "--connect-url", self.connect.url, "--settle", "0.5", "--output", "json")
+        result = run(app, "restart", self.prefix, *arguments)
         assert result.code == 0, str(result.error)
-        return str(result.document["restarts"][0]["form"])
+        assert result.document["restarts"][0]["form"] == "safe"
+
+    def apply_a_change(self) -> None:
+        file = self.directory / f"{self.prefix}.json"
+        config = {**(self.api.config(self.prefix) or {}), "max.batch.size": "128"}
+        file.write_text(json.dumps({"name": self.prefix, "config": config}))
+        result = run(app, "apply", str(file), "--connect-url", self.connect.url, "--settle", "0.5")
+        assert result.code == 0, str(result.error)
+        assert (self.api.config(self.prefix) or {})["max.batch.size"] == "128"
 
 
 @pytest.fixture
-def pipeline(database: Database, prefix: str, connect: ConnectWorker, kafka: KafkaBroker) -> Iterator[Pipeline]:
-    ours = Pipeline(database, prefix, connect, kafka)
+def pipeline(
+    database: Database, prefix: str, connect: ConnectWorker, kafka: KafkaBroker, tmp_path: Path
+) -> Iterator[Pipeline]:
+    ours = Pipeline(database, prefix, connect, kafka, tmp_path)
     yield ours
     connect.delete(prefix)
     ours.api.close()
 
 
+def soak(*values: object, id: str | None = None) -> object:
+    return pytest.param(*values, marks=pytest.mark.soak, id=id)
+
+
 @pytest.mark.parametrize(
-    ("snapshot_mode", "times"),
+    ("snapshot_mode", "deed", "times"),
     [
-        ("no_data", 1),
-        ("initial", 1),
-        pytest.param("no_data", 15, marks=pytest.mark.soak),
-        pytest.param("initial", 15, marks=pytest.mark.soak),
+        ("no_data", Pipeline.restart, 1),
+        ("initial", Pipeline.apply_a_change, 1),
+        soak("no_data", Pipeline.restart, 15, id="restarts-no-data"),
+        soak("initial", Pipeline.restart, 15, id="restarts-initial"),
         # The first transaction after a snapshot has no commit before it.
-        *(pytest.param("initial", 1, marks=pytest.mark.soak, id=f"first-transaction-{turn}") for turn in range(12)),
+        *(soak("initial", Pipeline.restart, 1, id=f"first-transaction-{turn}") for turn in range(12)),
     ],
 )
-def test_a_restart_in_the_middle_of_a_transaction_loses_nothing_and_reads_no_table_again(
-    pipeline: Pipeline, snapshot_mode: str, times: int
+def test_neither_a_restart_nor_a_change_in_the_middle_of_a_transaction_loses_a_row_or_reads_a_table_again(
+    pipeline: Pipeline, snapshot_mode: str, deed: Callable[[Pipeline], None], times: int
 ) -> None:
     pipeline.start(snapshot_mode)
     size = 4000
     for turn in range(times):
-        assert pipeline.restarted_in_the_middle(1 + turn * size, size) == "safe"
+        pipeline.in_the_middle(1 + turn * size, size, lambda: deed(pipeline))
         pipeline.await_all(1 + (turn + 1) * size)
     operations = [
         json.loads(record.value)["op"]

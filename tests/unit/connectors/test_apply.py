@@ -14,6 +14,7 @@ from connectors.compare import OWNER
 from connectors.connect_api import ConnectApi
 from connectors.connect_settings import ConnectSettings
 from connectors.desired import Desired
+from connectors.lock import Journal
 from connectors.plan import Observed, Plan, make_plan
 from tests.support.fake_worker import INSERT_FIELD_TRACE, Failure, FakeWorker, Fault, rebalancing
 
@@ -30,6 +31,7 @@ class Cluster:
         settings = ConnectSettings(("http://fake:8083",), deadline=1.0)
         self.api = ConnectApi(settings, transport=self.worker.transport())
         self.steps: list[Step] = []
+        self.journal = Journal()
 
     def plan(self, desired: dict[str, Desired], *, prune: bool = False) -> tuple[Plan, dict[str, Observed]]:
         observed = observe(self.api)
@@ -44,9 +46,9 @@ class Cluster:
         return self.carry_out(*self.plan(desired, prune=prune))
 
     def carry_out(self, plan: Plan, observed: dict[str, Observed]) -> list[Outcome]:
-        return Applier(self.api, settle=0.1, timeout=2.0, report=self.steps.append, sleep=_briefly).apply(
-            plan, observed
-        )
+        return Applier(
+            self.api, settle=0.1, timeout=2.0, report=self.steps.append, journal=self.journal, sleep=_briefly
+        ).apply(plan, observed)
 
     def config(self, name: str) -> dict[str, str]:
         return self.worker.connectors[name].config
@@ -254,3 +256,51 @@ def test_what_cannot_be_rolled_back_is_said_to_be_in_doubt(cluster: Cluster) -> 
 def test_many_connectors_are_watched_with_one_request_a_turn(cluster: Cluster) -> None:
     cluster.apply(**{f"c{n}": SOURCE for n in range(10)})
     assert cluster.worker.count("GET", "/status") == 0
+
+
+@pytest.fixture
+def careful(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """A cluster whose connectors are changed as Debezium for Postgres is."""
+    monkeypatch.setattr("connectors.apply.is_debezium_postgres", lambda _config: True)
+    monkeypatch.setattr("connectors.settling.HELD_FOR", 0.05)
+    cluster.apply(a=SOURCE)
+    return cluster
+
+
+def test_debezium_for_postgres_is_stopped_and_set_back_before_it_goes_on_with_a_change(careful: Cluster) -> None:
+    position = {"lsn": 30, "lsn_proc": 30, "lsn_commit": 10, "messageType": "INSERT"}
+    careful.worker.offsets["a"] = [{"partition": {"server": "shop"}, "offset": position}]
+    careful.worker.requests.clear()
+    assert results(careful.apply(a={**SOURCE, "batch.size": "5"})) == {"a": "done"}
+    writes = [
+        (method, path.rpartition("/")[2]) for method, path in careful.worker.requests if method in ("PUT", "PATCH")
+    ]
+    assert writes == [("PUT", "validate"), ("PUT", "stop"), ("PUT", "config"), ("PATCH", "offsets"), ("PUT", "resume")]
+    assert careful.worker.offsets["a"][0]["offset"]["lsn_proc"] == 10
+    assert "a" not in careful.journal
+
+
+def test_what_a_killed_apply_had_stopped_is_resumed_by_the_next_one(careful: Cluster) -> None:
+    careful.worker.faults.append(Fault("PUT", "/a/config", drop=True, times=1000))
+    error = failure_of(lambda: careful.apply(a={**SOURCE, "batch.size": "5"}), ApplyInterrupted)
+    assert results(error.outcomes) == {"a": "in doubt"}
+    careful.worker.faults.clear()
+    careful.api.stop("a")
+    careful.journal.stopped("a")
+    _briefly(1)
+    assert results(careful.apply(a={**SOURCE, "batch.size": "5"})) == {"a": "done"}
+    assert careful.worker.connectors["a"].target == "RUNNING"
+    careful.api.stop("a")
+    careful.journal.stopped("a")
+    _briefly(1)
+    assert results(careful.apply(a={**SOURCE, "batch.size": "5"})) == {"a": "unchanged"}
+    assert careful.worker.connectors["a"].target == "RUNNING"
+    assert "a" not in careful.journal
+
+
+def test_a_change_that_is_refused_after_the_stop_lets_it_go_on_as_it_was(careful: Cluster) -> None:
+    plan, observed = careful.plan({"a": Desired("a", {**SOURCE, "batch.size": "5"}, "")})
+    careful.worker.faults.append(Fault("PUT", "/a/config", 400, '{"message":"Connector configuration is invalid"}'))
+    failure_of(lambda: careful.carry_out(plan, observed), ApplyFailed)
+    assert careful.worker.connectors["a"].target == "RUNNING"
+    assert "batch.size" not in careful.config("a")
