@@ -22,7 +22,7 @@ from cdc.relations import CatalogueView
 from cdc.render import ComposedRender, Outgrown, Placed, Record, Render
 from cdc.render_copy import CopyForm, CopyRender
 from connectors.converters import ConverterChoice, Form
-from connectors.postgres import PipelineConfig, running_chain
+from connectors.postgres import PipelineConfig
 
 FromConnect = Callable[[str, Schema | None, Any], bytes | None]
 """Topic, schema, value -> bytes; None for null."""
@@ -57,7 +57,9 @@ class Emitter:
     def __init__(self, config: PipelineConfig) -> None:
         self.config = config
         self._tables = ReferenceTopics(config.kafka)
-        self.chain = running_chain(config, self._tables) if config.chain.steps else config.chain
+        self.chain = config.chain
+        # Reference topics are read to their end before the first record passes.
+        self.chain.open(self._tables)
         self._registries: list[SchemaRegistry] = []
         self.key = self._converter(config.converters[0], null_as_default=config.render.key_null_as_default)
         self.value = self._converter(config.converters[1], null_as_default=config.render.null_as_default)

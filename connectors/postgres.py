@@ -14,7 +14,6 @@ from typing import Any, Final
 from cdc.column_rules import ColumnRules, column_rules
 from cdc.errors import ConfigError, Problem
 from cdc.kafka.client import ClientOptions, client_options
-from cdc.kafka.reference import ReferenceTopics
 from cdc.layout import LayoutOptions
 from cdc.options import Options
 from cdc.postgres.connection import Source
@@ -51,8 +50,7 @@ class PipelineConfig:
         wanted: What it asks of the database.
         findings: What is worth saying about it.
         topic_rules: Topics as declared.
-        chain: The single message transforms, checked; `running_chain` gives the one that may read reference topics.
-        properties: The configuration as text, references resolved; may hold secrets.
+        chain: The single message transforms.
     """
 
     name: str
@@ -67,7 +65,6 @@ class PipelineConfig:
     findings: tuple[Finding, ...]
     topic_rules: tuple[TopicRule, ...] = ()
     chain: Chain = field(default_factory=lambda: Chain(()))
-    properties: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def publishes_message(self, prefix: str) -> bool:
         """Whether logical messages of a prefix are published."""
@@ -148,7 +145,7 @@ def read(
         raise ConfigError(problems, source=origin)
     findings = (*secrets, *options.findings)
     config = _assemble(name, options, kafka, (key, value), _Shapes(key_columns, rules, routing), findings, topic_rules)
-    return replace(config, chain=chain, properties=resolved)
+    return replace(config, chain=chain)
 
 
 def _combinations(options: Options) -> list[Problem]:
@@ -177,29 +174,7 @@ def _surroundings(options: Options, *, strict: bool) -> Surroundings:
         "slot": options.get("slot.name"), "connector": options.get("name"), "prefix": options.get("topic.prefix"),
     }  # fmt: skip
     source = {name: str(value) for name, value in known.items() if value is not None}
-    return Surroundings(strict=strict, source=source, reader=_NoRecords())
-
-
-class _NoRecords:
-    """Stands in for reference topics while a configuration is only checked."""
-
-    def read_to_end(self, topic: str) -> tuple[()]:
-        """Nothing."""
-        del topic
-        return ()
-
-    read_new = read_to_end
-
-
-def running_chain(config: PipelineConfig, tables: ReferenceTopics) -> Chain:
-    """The chain of a pipeline that runs.
-
-    Args:
-        config: The configuration.
-        tables: Reads reference topics, to their end before the first record passes.
-    """
-    surroundings = _surroundings(config.options, strict=config.strict)
-    return compile_chain(config.properties, replace(surroundings, reader=tables))
+    return Surroundings(strict=strict, source=source)
 
 
 def _topic_rules(options: Options, resolved: Mapping[str, str], problems: list[Problem]) -> tuple[TopicRule, ...]:
