@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 
-from cdc.errors import DecodeError
+from cdc.errors import DecodeError, TransformError
 from cdc.layout import Layout
 from cdc.model.record import Header, SourceRecord
 from cdc.model.schema import STRING
@@ -84,4 +84,10 @@ class ConnectCopy:
         except ValueError as error:
             raise DecodeError(str(error), table=self.layout.relation.qualified, position="snapshot") from error
         sent = self._emit(record)
+        if len(sent) > 1:
+            raise TransformError(
+                "a step made several records of one row, which is not carried out for snapshots",
+                table=self.layout.relation.qualified, position="snapshot",
+                hint="use snapshot.mode=no_data with this chain, or a step that gives one record",
+            )  # fmt: skip
         return fields, sent[0] if sent else None
