@@ -6,7 +6,8 @@ The slot can therefore never rightly be ahead of the position record, and a slot
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from cdc.acks import AckTracker, Window
@@ -48,11 +49,12 @@ class Acknowledger:
         reply_now: Whether the server asked for an answer.
         acknowledged: What Kafka holds of what was received, position record included.
         position: The record as it was written last.
-        skip: Records of the running transaction that Kafka holds already; always 0 here.
-        ordinal: Records of the running transaction so far.
+        skip: Messages of the running transaction whose records Kafka holds already; below the first one here, a Begin.
+        ordinal: Messages of the running transaction so far; not counted here.
+        snapshot_state: Gives the state of the snapshot, which is recorded with the position; None for none.
     """
 
-    skip = 0
+    skip = -1
 
     def __init__(
         self, walsender: Walsender, producer: Producer, connector: str, position: PositionRecord, confirmed: LSN, *,
@@ -71,6 +73,7 @@ class Acknowledger:
         self.window: Window | None = None
         self.in_transaction = False
         self.ordinal = 0
+        self.snapshot_state: Callable[[], Mapping[str, Any]] | None = None
         self.eager = False
         self.reply_now = False
         self.acknowledged = confirmed
@@ -168,6 +171,8 @@ class Acknowledger:
     def _write_position(self, flushed: LSN, now: float) -> None:
         self.failpoint("data acknowledged")
         position = self.position.at(max(self.tracker.commit_lsn, self.position.commit_lsn), flushed)
+        if self.snapshot_state is not None:
+            position = replace(position, snapshot=self.snapshot_state())
         self._sent_time = now
 
         def written(error: Any, message: Any) -> None:

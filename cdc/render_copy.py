@@ -6,8 +6,10 @@ Everything around the row is the same for a whole chunk and is composed once.
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, Protocol
 
 from cdc.composing import compose_copy
 from cdc.converters.json import JsonConverter
@@ -15,12 +17,17 @@ from cdc.errors import DecodeError
 from cdc.layout import Layout
 from cdc.lsn import LSN
 from cdc.model.schema import Struct
-from cdc.render import Refusal, RenderOptions
-from cdc.source import SourceOptions, SourceState
+from cdc.render import Record, Refusal, RenderOptions
+from cdc.source import Note, SourceOptions, SourceState, WireHeaders, note_headers
 from cdc.wire.copytext import split_row
 
-RenderLine = Callable[[bytes, bytes], tuple[bytes | None, bytes]]
-"""A COPY line and the tail of its value -> key and value."""
+Fields = Sequence[bytes | None]
+
+RenderRow = Callable[[bytes, Any], tuple[Fields, Record | None]]
+"""A COPY line and the tail of its value -> its fields, and its record; None where a transform dropped it.
+
+Headers of None stand for the usual ones.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,20 @@ class Reading:
     xid: int | None = None
 
 
+class CopyForm(Protocol):
+    """How rows of a snapshot become records."""
+
+    @property
+    def row(self) -> RenderRow:
+        """Turns a line into its fields and its record."""
+
+    def tail(self, reading: Reading) -> Any:
+        """What `row` takes beside the line."""
+
+    def identity(self, columns: Sequence[str]) -> Callable[[Fields], Hashable]:
+        """What takes the identifying columns out of a row's fields."""
+
+
 class CopyRender:
     """The compiled form of one layout for snapshot rows.
 
@@ -51,7 +72,7 @@ class CopyRender:
         source: What it says about everything around the row.
 
     Attributes:
-        render: The callable.
+        row: The callable.
         source: Its generated source.
     """
 
@@ -61,12 +82,26 @@ class CopyRender:
         self._state = SourceState(source)
         self._json = JsonConverter(schemas_enable=False, replace_null_with_default=options.null_as_default)
         self.source, names = compose_copy(layout, options)
-        namespace: dict[str, object] = {**names, "split_row": split_row, "Refusal": Refusal, "explain": self._explain}
+        namespace: dict[str, object] = {
+            **names, "split_row": split_row, "Refusal": Refusal, "explain": self._explain,
+            "noted": self._noted,
+        }  # fmt: skip
         name = f"<copy {layout.relation.qualified} #{id(self):x}>"
         # Registered, so that a traceback shows the generated line.
         linecache.cache[name] = (len(self.source), None, self.source.splitlines(keepends=True), name)
         exec(compile(self.source, name, "exec"), namespace)  # noqa: S102 - our own generated text, names quoted by repr
-        self.render: RenderLine = namespace["render"]  # type: ignore[assignment] # defined by the text above
+        self.row: RenderRow = namespace["render"]  # type: ignore[assignment] # defined by the text above
+
+    def identity(self, columns: Sequence[str]) -> Callable[[Fields], Hashable]:
+        """What takes the identifying columns out of a row's fields, as `cdc.wire.identity` does it for the stream."""
+        return identity_of(self.layout, columns)
+
+    def headers(self) -> WireHeaders:
+        """The usual headers, without a position."""
+        return list(self._state.context_headers) or None
+
+    def _noted(self, notes: Sequence[Note]) -> WireHeaders:
+        return [*self._state.context_headers, *note_headers(notes)]
 
     def source_struct(self, reading: Reading) -> Struct:
         """The `source` block of rows of a reading."""
@@ -98,3 +133,9 @@ class CopyRender:
             except ValueError as reason:
                 return DecodeError(f"column {column.column.name}: {reason}", table=table, position="snapshot")
         return error
+
+
+def identity_of(layout: Layout, columns: Sequence[str]) -> Callable[[Fields], Hashable]:
+    """What takes columns out of a row's fields: the one, or a tuple of several."""
+    places = {column.name: index for index, column in enumerate(layout.relation.columns)}
+    return itemgetter(*(places[name] for name in columns))

@@ -15,12 +15,16 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cdc.errors import ConfigError, OperatorError
 from cdc.lsn import LSN
+
+if TYPE_CHECKING:
+    from cdc.frontier import Waited
+    from cdc.kafka.client import ClientOptions
 
 TOKEN_PREFIX: Final = "seam.token"  # noqa: S105 - the prefix of a logical message
 SESSION_KEY: Final = "seam.token"
@@ -225,6 +229,35 @@ def before_commit(session: Any) -> None:
     The token of a commit then stands in `session.info["seam.token"]`.
     """
     session.info[SESSION_KEY] = in_transaction(session.connection().connection)
+
+
+def wait_for(
+    token: AnyToken,
+    target: Any,
+    seconds: float = 5.0,
+    *,
+    kafka: ClientOptions | None = None,
+    probe: Callable[[int], str | None] | None = None,
+) -> Waited:
+    """Wait until a view shows a write, or until a topic holds it.
+
+    Args:
+        token: The write.
+        target: A view (`views.runner.View`, or whatever has its `wait_for`), or the name of a topic.
+        seconds: How long at most.
+        kafka: How Kafka is reached, for a topic.
+        probe: Tells what became of a transaction, for a token that carries one; asked at most twice.
+
+    Raises:
+        NoProgress: Nobody tells the progress of those topics.
+    """
+    if not isinstance(target, str):
+        return target.wait_for(token, seconds, probe=probe)  # type: ignore[no-any-return] # as its class says
+    if kafka is None:
+        raise TypeError("waiting for a topic needs kafka=")
+    from cdc.topic_wait import wait_for_topic
+
+    return wait_for_topic(token, target, seconds, kafka=kafka, probe=probe)
 
 
 def transaction_status(connection: Any, xid: int) -> str | None:

@@ -126,6 +126,17 @@ class History:
         self.row = row
         return version
 
+    def upcast_document(self, value: bytes) -> bytes:
+        """A whole record's value, brought up to date; its schema stays as it was.
+
+        Raises:
+            ValueError: It is not JSON.
+        """
+        document = orjson.loads(value)
+        schema, event = _opened(document)
+        changed = self._upcast(schema, event)
+        return orjson.dumps(changed if schema is None else {"schema": schema, "payload": changed})
+
     def _upcast(self, schema: Mapping[str, Any] | None, value: Any) -> Any:
         if not self.upcasters or not isinstance(value, dict):
             return value

@@ -87,7 +87,7 @@ class ApplyFailed(OperatorError):
 
 
 class ApplyInterrupted(RetriableError):
-    """The cluster stopped to answer in the middle.
+    """The cluster stopped to answer in the middle, or somebody interrupted.
 
     Args:
         reason: What went wrong.
@@ -161,19 +161,19 @@ class Applier:
 
         Raises:
             ApplyFailed: A connector does not run; it has its former configuration again, unless the message says otherwise.
-            ApplyInterrupted: The cluster stopped to answer.
+            ApplyInterrupted: The cluster stopped to answer, or somebody interrupted.
         """
         self._outcomes = {}
         self._former = {name: there.status for name, there in observed.items()}
         try:
             for layer in sorted({change.layer for change in plan.changes}):
                 self._layer([change for change in plan.changes if change.layer == layer])
-        except RetriableError as error:
+        except (RetriableError, KeyboardInterrupt) as error:
             for change in plan.changes:
                 if change.connector not in self._outcomes:
                     begun = change.connector in self._began
                     self._end(change, "in doubt" if begun else "not attempted")
-            raise ApplyInterrupted(str(error), self._in_order(plan)) from error
+            raise ApplyInterrupted(str(error) or "interrupted", self._in_order(plan)) from error
         outcomes = self._in_order(plan)
         if any(outcome.result not in ("done", "unchanged") for outcome in outcomes):
             raise ApplyFailed(outcomes)

@@ -7,7 +7,7 @@ that is found is a warning: the worker and the real table have the last word.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from typing import Final
 
 from cdc.envelope import BLOCK_SCHEMA, SOURCE_SCHEMA
@@ -17,7 +17,6 @@ from cdc.model.schema import INT32, INT64, OPTIONAL_INT64, OPTIONAL_STRING, STRI
 from cdc.report import Finding, Severity
 from cdc.transforms import Chain, Surroundings, compile_chain
 from cdc.transforms.registry import PREDICATES, TRANSFORMS
-from connectors.connect_types import Config
 
 _DEBEZIUM: Final = "io.debezium.connector."
 # Enough for what people unwrap, route by and take as an outbox.
@@ -28,7 +27,7 @@ _COLUMNS: Final = {
 _ROW: Final = (1, "sample", "order", "1", "OrderPlaced", "{}")
 
 
-def check_chain(config: Config) -> list[Finding]:
+def check_chain(config: Mapping[str, str]) -> list[Finding]:
     """Findings about a configuration's transforms."""
     if not config.get("transforms", "").strip():
         return []
@@ -57,7 +56,7 @@ def check_chain(config: Config) -> list[Finding]:
     return list(_refused(chain, samples))
 
 
-def _unknown(config: Config) -> dict[str, str]:
+def _unknown(config: Mapping[str, str]) -> dict[str, str]:
     kinds: dict[str, Container[str]] = {"transforms.": TRANSFORMS, "predicates.": PREDICATES}
     return {
         key: value
@@ -81,7 +80,7 @@ def _refused(chain: Chain, samples: Iterator[tuple[str, SourceRecord]] | tuple[(
         )  # fmt: skip
 
 
-def _changes(config: Config) -> Iterator[tuple[str, SourceRecord]]:
+def _changes(config: Mapping[str, str]) -> Iterator[tuple[str, SourceRecord]]:
     """What a Debezium source sends: a row read, inserted, updated, deleted, its tombstone, and a heartbeat."""
     prefix = config.get("topic.prefix", "sample")
     topic = f"{prefix}.public.orders"

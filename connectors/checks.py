@@ -18,7 +18,7 @@ from connectors.connect_types import Config, KeyDefinition
 from connectors.desired import Desired
 from connectors.redact import is_masked
 
-ChainCheck = Callable[[Config], Iterable[Finding]]
+ChainCheck = Callable[[Mapping[str, str]], Iterable[Finding]]
 
 # Keys of Connect itself (4.3) whose names vary or which only one kind of connector has.
 _OPEN_PREFIXES: Final = (

@@ -56,22 +56,27 @@ class DeadLetters:
         if not self.tolerant and not isinstance(error, DecodeError):
             raise error  # event.processing.failure.handling.mode speaks of events that cannot be made
         self.count += 1
-        table = error.table
-        if table is None and payload[:1] in (b"I", b"U", b"D"):
-            relation = self.relations.by_oid.get(int.from_bytes(payload[1:5], "big"))
-            table = relation.qualified if relation else None
-        position = error.position or f"{state.commit_lsn}/{state.ordinal}"
+        table, topic = error.table, error.topic
+        if payload[:1] in (b"I", b"U", b"D"):
+            oid = int.from_bytes(payload[1:5], "big")
+            relation, layout = self.relations.by_oid.get(oid), self.relations.layouts.get(oid)
+            table = table or (relation.qualified if relation else None)
+            topic = topic or (layout.topic if layout else None)
+        # The identity that its record was to have: with it a mended one goes back into its topic.
+        position = f"{state.position or f'{state.commit_lsn}/'}{state.ordinal}"
         self.on_finding(Finding("DEAD_LETTER", Severity.WARNING, table or error.topic or "record", error.message))
-        headers = self._headers(error, table, position)
+        headers = self._headers(error, topic, table, position)
         if len(payload) > self._room:
             return [(self.topic, None, b"", [*(headers or ()), ("seam.omitted.bytes", b"%d" % len(payload))])]
         return [(self.topic, None, payload, headers)]
 
-    def _headers(self, error: RecordError, table: str | None, position: str) -> list[tuple[str, bytes]] | None:
+    def _headers(
+        self, error: RecordError, topic: str | None, table: str | None, position: str
+    ) -> list[tuple[str, bytes]] | None:
         if not self.config.options["errors.deadletterqueue.context.headers.enable"]:
             return None
         facts = {
-            "topic": error.topic or "",
+            "topic": topic or "",
             "connector.name": self.config.name,
             "task.id": "0",
             "stage": error.stage,

@@ -58,14 +58,26 @@ class DesiredSet:
     connect: dict[str, Any] = field(default_factory=dict)
     worker: Config = field(default_factory=dict)
 
+    def only(self, names: Sequence[str], *, source: str | Path) -> DesiredSet:
+        """The connectors of these names; all where none is named.
 
-def read(path: str | Path, *, settings: Sequence[str] = (), only: Sequence[str] = ()) -> DesiredSet:
+        Raises:
+            ConfigError: The files hold none of a name.
+        """
+        unknown = [name for name in names if name not in self.connectors]
+        if unknown:
+            known = ", ".join(sorted(self.connectors)) or "none"
+            raise ConfigError(f"{source}: there is no connector {', '.join(unknown)}; there is {known}")
+        chosen = {name: desired for name, desired in self.connectors.items() if not names or name in names}
+        return DesiredSet(chosen, self.connect, self.worker)
+
+
+def read(path: str | Path, *, settings: Sequence[str] = ()) -> DesiredSet:
     """Read a file, or every configuration file under a directory.
 
     Args:
         path: A file of any of the three forms, or a directory.
         settings: `name=value` laid over each connector.
-        only: Names of the connectors that matter; empty for all.
 
     Raises:
         ConfigError: With every problem of every file.
@@ -83,15 +95,10 @@ def read(path: str | Path, *, settings: Sequence[str] = (), only: Sequence[str] 
                 found[desired.name] = desired
         except ConfigError as error:
             problems.append(str(error))
-    unknown = [name for name in only if name not in found]
-    if unknown and not problems:
-        known = ", ".join(sorted(found)) or "none"
-        problems.append(f"{path}: there is no connector {', '.join(unknown)}; there is {known}")
     if problems:
         raise ConfigError("\n".join(problems))
-    chosen = {name: desired for name, desired in found.items() if not only or name in only}
     return DesiredSet(
-        chosen, merged_sections([file.connect for file in files]), merged_sections([file.worker for file in files])
+        found, merged_sections([file.connect for file in files]), merged_sections([file.worker for file in files])
     )
 
 

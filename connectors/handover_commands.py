@@ -41,7 +41,7 @@ def handover(
     config = read_config(file, only, settings, bootstrap_servers)
     content = load(file)
     _, properties = content.connector(only)
-    desired = read_desired(file, only=[config.name]).connectors[config.name]
+    desired = read_desired(file).connectors[config.name]
     at_fault = native_only(desired) if to is Engine.connect else connect_only(desired)
     if at_fault:
         other = "Connect" if to is Engine.connect else "the native engine"

@@ -7,13 +7,13 @@ import importlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import orjson
 import typer
 from rich.markup import escape
 
-from cdc.errors import ConfigError, OperatorError, Problem, VerificationFailed
+from cdc.errors import ConfigError, OperatorError, Problem, TopicMismatch, VerificationFailed
 from cdc.kafka.admin import Admin
 from cdc.kafka.client import ClientOptions, client_options
 from cdc.kafka.log import Copier, TopicLog, group_offsets, group_state, set_group_offsets
@@ -22,6 +22,9 @@ from cdc.partitioner import partition_of
 from cdc.properties import load, resolve
 from cdc.versions import History, LogRecord, Upcast, Version, as_of, key_candidates
 from connectors.console import STDERR, STDOUT, Output, write_json, write_table
+from connectors.latest_check import check_latest, repair_latest
+from connectors.pipeline import failpoint_from_environment
+from connectors.topic_forms import LATEST_SUFFIX, ensure_latest, mend
 
 Servers = Annotated[
     str | None,
@@ -32,8 +35,6 @@ WorkerFile = Annotated[
 ]
 OutputOption = Annotated[Output, typer.Option("--output", help="A table for people or JSON for programs.")]
 Topic = Annotated[str, typer.Argument(help="The topic.")]
-
-LATEST_SUFFIX: Final = ".latest"
 
 app = typer.Typer(no_args_is_help=True, help="The topic as an event store: audit, tail, copy, latest, rewind.")
 
@@ -117,7 +118,7 @@ def audit(
     try:
         wanted, partition, records = _find(log, key)
         low, _ = log.bounds(partition)
-        versions = [history.add(record) for record in records]
+        versions = _versions(history, records)
     finally:
         log.close()
     if not versions:
@@ -142,6 +143,19 @@ def audit(
     )
     if not complete:
         STDERR.print(f"the topic no longer holds the beginning: it starts at offset {low} of partition {partition}")
+
+
+def _versions(history: History, records: list[LogRecord]) -> list[Version]:
+    versions = []
+    for record in records:
+        try:
+            versions.append(history.add(record))
+        except ValueError as error:
+            raise ConfigError(
+                f"the value at {record.topic}/{record.partition} offset {record.offset} is not JSON, as an Avro converter "
+                "writes it: versions of it cannot be compared"
+            ) from error
+    return versions
 
 
 def _row(version: Version) -> tuple[Any, ...]:
@@ -169,7 +183,7 @@ def _find(log: TopicLog, key: str) -> tuple[bytes, int, list[LogRecord]]:
     best: tuple[bytes, int, list[LogRecord]] | None = None
     for candidate in key_candidates(key, sample):
         partition = log.partitions[partition_of(candidate, len(log.partitions))]
-        records = [r for r in log.read({partition: log.bounds(partition)[0]}) if r.key == candidate]
+        records = list(log.read({partition: log.bounds(partition)[0]}, key=candidate))
         if records:
             return candidate, partition, records
         best = best or (candidate, partition, records)
@@ -267,9 +281,12 @@ def copy(
     options = kafka_of(bootstrap_servers, file)
     into = target or topic + LATEST_SUFFIX
     admin = Admin(options)
-    _create_target(admin, topic, into, compacted=latest)
+    create_copy(admin, topic, into, compacted=latest)
     upcasters = load_upcasters(upcast)
-    copier = Copier(options, topic, into, group=f"seam-copy-{into}", change=_change(upcasters))
+    copier = Copier(
+        options, topic, into, group=f"seam-copy-{into}", change=change_of(upcasters, keyed=latest),
+        failpoint=failpoint_from_environment(),
+    )  # fmt: skip
     try:
         count = copier.run(lambda: False, to_end=not follow)
     except KeyboardInterrupt:
@@ -282,42 +299,51 @@ def copy(
         STDOUT.print(f"{count} records copied from {topic} to {into}")
 
 
-def _create_target(admin: Admin, topic: str, into: str, *, compacted: bool) -> None:
+def create_copy(admin: Admin, topic: str, into: str, *, compacted: bool) -> None:
+    """The topic that is copied into: created like its source, or checked.
+
+    Raises:
+        ConfigError: There is no source.
+        TopicMismatch: The target has a policy that does not fit its role.
+    """
     known = admin.partitions()
     if topic not in known:
         raise ConfigError(f"there is no topic {topic!r} at {admin.options.bootstrap_servers}")
-    policy = "compact" if compacted else "delete"
-    if into not in known:
-        config = {"cleanup.policy": policy} | ({} if compacted else {"retention.ms": "-1"})
+    if compacted:
+        ensure_latest(admin, topic, into)
+    elif into not in known:
+        config = {"cleanup.policy": "delete", "retention.ms": "-1"}
         admin.create(into, partitions=known[topic], replication=-1, config=config)
-        return
-    found = admin.configs([into])[into].get("cleanup.policy", "")
-    if compacted and "compact" not in found:
-        raise OperatorError(
-            f"topic {into} has cleanup.policy={found}: a latest topic is compacted",
-            hint=f"kafka-configs.sh --alter --entity-type topics --entity-name {into} --add-config cleanup.policy=compact",
+    elif "compact" in (policy := admin.configs([into])[into].get("cleanup.policy") or ""):
+        raise TopicMismatch(
+            f"topic {into} has cleanup.policy={policy}: a copy of a history keeps every version",
+            hint=mend(into, "delete"),
         )
 
 
-def _change(upcasters: Mapping[tuple[str, int], Upcast]) -> Callable[[LogRecord], tuple[bytes | None, bytes | None]]:
-    if not upcasters:
-        return lambda record: (record.key, record.value)
+def change_of(
+    upcasters: Mapping[tuple[str, int], Upcast], *, keyed: bool = False
+) -> Callable[[LogRecord], tuple[bytes | None, bytes | None] | None]:
+    """What a copy makes of a record.
 
-    def change(record: LogRecord) -> tuple[bytes | None, bytes | None]:
-        if record.value is None:
-            return record.key, None
-        document = orjson.loads(record.value)
-        history = History(upcasters)
-        if isinstance(document, dict) and set(document) == {"schema", "payload"}:
-            payload = history._upcast(document["schema"], document["payload"])  # noqa: SLF001 - the same step
-            return record.key, orjson.dumps({"schema": document["schema"], "payload": payload})
-        return record.key, orjson.dumps(history._upcast(None, document))  # noqa: SLF001
+    Args:
+        upcasters: Bring old event versions up to date.
+        keyed: Leave out records without a key, which a compacted topic does not take.
+    """
+    history = History(upcasters)
+
+    def change(record: LogRecord) -> tuple[bytes | None, bytes | None] | None:
+        if keyed and record.key is None:
+            return None
+        if record.value is None or not upcasters:
+            return record.key, record.value
+        return record.key, history.upcast_document(record.value)
 
     return change
 
 
 @app.command("latest")
-def check_latest(
+def latest(
     topic: Topic,
     repair: Annotated[bool, typer.Option("--repair", help="Write the missing or wrong records again.")] = False,
     bootstrap_servers: Servers = None,
@@ -326,55 +352,17 @@ def check_latest(
 ) -> None:
     """Check that TOPIC.latest holds the last record of each key of TOPIC, at one cut."""
     options = kafka_of(bootstrap_servers, file)
-    # The latest topic is read first: what it holds must be in the history by then.
-    last = {name: _last_records(options, name) for name in (topic + LATEST_SUFFIX, topic)}
-    held, history = last[topic + LATEST_SUFFIX], last[topic]
-    ahead = [
-        key for key, value in held.items() if history.get(key) != value and value is not None and key not in history
-    ]
-    wrong = [
-        key for key, value in history.items() if held.get(key) != value and not (value is None and key not in held)
-    ]
-    if repair and wrong:
-        _rewrite(options, topic + LATEST_SUFFIX, {key: history[key] for key in wrong})
-    document = {
-        "topic": topic, "keys": len(history), "wrong": len(wrong), "ahead": len(ahead), "repaired": len(wrong) if repair else 0,
-        "examples": [key.decode("utf-8", "replace") for key in (wrong + ahead)[:20]],
-    }  # fmt: skip
+    found = repair_latest(options, topic) if repair else check_latest(options, topic)
     if output is Output.json:
-        write_json(document)
+        write_json(found.as_json())
     else:
-        STDOUT.print(f"{len(history)} keys: {len(wrong)} wrong, {len(ahead)} ahead of the history")
-    if (wrong and not repair) or ahead:
-        raise VerificationFailed(
-            f"{topic}{LATEST_SUFFIX} is not the latest of {topic}", hint="seam log latest --repair"
+        STDOUT.print(
+            f"{found.keys} keys: {len(found.wrong)} wrong, {len(found.ahead)} ahead of the history, {found.repaired} repaired"
         )
-
-
-def _last_records(options: ClientOptions, topic: str) -> dict[bytes, bytes | None]:
-    log = TopicLog(options, topic)
-    try:
-        return {r.key: r.value for r in log.read({p: log.bounds(p)[0] for p in log.partitions}) if r.key is not None}
-    finally:
-        log.close()
-
-
-def _rewrite(options: ClientOptions, topic: str, records: Mapping[bytes, bytes | None]) -> None:
-    from cdc.kafka.producer import Producer
-
-    producer = Producer(options)
-    failures: list[Any] = []
-
-    def delivered(error: Any, _message: Any) -> None:
-        if error is not None:
-            failures.append(error)
-
-    for key, value in records.items():
-        while not producer.send(topic, value, key, on_delivery=delivered):
-            producer.poll(0.05)
-    producer.client.flush(60.0)
-    if failures or producer.in_queue():
-        raise OperatorError(f"{topic}: not every record was written; run the repair again")
+    if found.wrong or found.ahead:
+        raise VerificationFailed(
+            f"{topic}{LATEST_SUFFIX} is not the latest of {topic}", hint=f"seam log latest {topic} --repair"
+        )
 
 
 @app.command()
@@ -404,7 +392,7 @@ def rewind(
         finally:
             log.close()
     rows = [
-        {"topic": name, "partition": partition, "from": committed.get((name, partition)), "to": offset}
+        {"topic": name, "partition": partition, "from": _offset(committed.get((name, partition))), "to": offset}
         for (name, partition), offset in sorted(moves.items())
     ]
     if members:
@@ -419,6 +407,11 @@ def rewind(
         return
     write_table(f"group {group}", ("topic", "partition", "from", "to"), [tuple(row.values()) for row in rows])
     STDOUT.print("done" if yes else "nothing was changed; --yes does it")
+
+
+def _offset(committed: int | None) -> int | None:
+    """A committed offset; below zero stand librdkafka's words for none."""
+    return committed if committed is not None and committed >= 0 else None
 
 
 def _target(log: TopicLog, partition: int, to: str) -> int:

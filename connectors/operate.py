@@ -204,19 +204,21 @@ class Operator:
 
 
 def whole_transactions(stored: list[Offset]) -> list[Offset] | None:
-    """Debezium's Postgres offsets set back to the end of the last whole transaction; None in a snapshot, or without any."""
+    """Debezium's Postgres offsets set back to the end of the last whole transaction; None in a snapshot, or without any.
+
+    Before the first commit that it saw there is no `lsn_commit`: then the row's own position is given out as a commit,
+    and the server sends the transaction, which commits later, from its begin.
+    """
     found: list[Offset] = []
     for entry in stored:
         offset = entry.offset
-        if offset is None or offset.get("lsn_commit") is None or offset.get("snapshot") not in (None, False, "false"):
+        if offset is None or offset.get("snapshot") not in (None, False, "false"):
             return None
-        commit = offset["lsn_commit"]
-        found.append(
-            Offset(
-                entry.partition,
-                {**offset, "lsn": commit, "lsn_proc": commit, "lsn_commit": commit, "messageType": "COMMIT"},
-            )
-        )
+        position = offset.get("lsn_commit") or offset.get("lsn_proc")
+        if position is None:
+            return None
+        commit = {"lsn": position, "lsn_proc": position, "lsn_commit": position, "messageType": "COMMIT"}
+        found.append(Offset(entry.partition, {**offset, **commit}))
     return found or None
 
 

@@ -51,7 +51,7 @@ def listed(api: ConnectApi, observed: Mapping[str, Observed], ends: EndOffsets |
 
 
 def sink_lag(stored: Sequence[Offset], ends: EndOffsets) -> int | None:
-    """Records that a sink has not yet taken; None where it has no offsets yet."""
+    """Offsets that a sink is behind, the markers of Kafka transactions included; None where it has none yet."""
     taken: dict[tuple[str, int], int] = {}
     for entry in stored:
         if entry.offset is not None:

@@ -52,6 +52,10 @@ _GROUPS: Final[dict[str, tuple[Option, ...]]] = {
         Option("seam.compat", Kind.STRING, "safe", "`safe` mends Debezium's reproduced data defects; `strict` reproduces Debezium 3.6 byte for byte.", choices=("safe", "strict")),
         Option("seam.retry.timeout.ms", Kind.LONG, 300_000, "How long to try again without progress before giving up with exit code 3, milliseconds.", check=_at_least(0)),
         Option("seam.progress.enable", Kind.BOOLEAN, True, "Whether `__seam.progress` says how far the log is in Kafka, so that readers can wait for their own writes."),
+        Option("seam.topic.latest", Kind.STRING, "none",
+               "A compacted `TOPIC.latest` beside each history topic: `transaction` writes both in one Kafka transaction, `copy` leaves it to `seam log copy --latest`.",
+               choices=("none", "transaction", "copy")),
+        Option("seam.event.form", Kind.STRING, "fact", "`fact`: whole rows; `delta`: the changed columns with a digest of the row before.", choices=("fact", "delta")),
         Option("bootstrap.servers", Kind.STRING, None, "Kafka brokers, `host:port,...`; also `[worker]` of seam.toml or `--bootstrap-servers`."),
     ),
     "Connection": (

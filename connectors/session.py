@@ -13,6 +13,7 @@ from cdc.kafka.admin import Admin
 from cdc.kafka.positions import POSITIONS_TOPIC, ensure_topics
 from cdc.kafka.producer import Producer
 from cdc.kafka.progress import PROGRESS_TOPIC, ProgressWriter
+from cdc.kafka.signals import SIGNALS_TOPIC
 from cdc.kafka.status import STATUS_TOPIC
 from cdc.lsn import LSN
 from cdc.postgres.catalog import Catalog
@@ -22,7 +23,9 @@ from cdc.postgres.walsender import Walsender
 from cdc.progress import Progress
 from cdc.report import Finding, Severity
 from cdc.telemetry import Meter
+from connectors.emit import Emitter
 from connectors.postgres import PipelineConfig
+from connectors.topic_forms import TopicForms
 from connectors.topic_rules import Topics
 
 TRANSACTION_TIMEOUT_MS: Final = 120_000
@@ -60,8 +63,10 @@ class Session:
         self.instance = instance
         self.catalog = Catalog(connect(config.source), config.source)
         self.topics: Topics | None = None
+        self.forms = TopicForms(config, None)
         self._walsender: Walsender | None = None
         self._producer: Producer | None = None
+        self._emitter: Emitter | None = None
         self._side_producer: Producer | None = None
         try:
             self._open(manage_topics)
@@ -84,9 +89,10 @@ class Session:
         brokers = self._producer.reach(min(20.0, max(2.0, patience)))
         if manage_topics:
             admin = Admin(config.kafka)
-            ensure_topics(admin, [POSITIONS_TOPIC, STATUS_TOPIC, PROGRESS_TOPIC])
+            ensure_topics(admin, [POSITIONS_TOPIC, STATUS_TOPIC, PROGRESS_TOPIC, SIGNALS_TOPIC])
             self.topics = Topics(config.topic_rules, admin)
             self._ensure_topics()
+            self.forms = TopicForms(config, self.topics)
         if config.exactly_once and brokers == 1:
             self.say(
                 "ONE_BROKER", Severity.WARNING, config.kafka.bootstrap_servers,
@@ -99,6 +105,13 @@ class Session:
         tables = captured(self.catalog.tables(), self.config.wanted.selection)
         for topic in self.topics.ensure([names.data(table.schema, table.name) for table in tables]):
             self.note("TOPIC_CREATED", topic, "is created as declared")
+
+    @property
+    def emitter(self) -> Emitter:
+        """Renders and converts; made when it is first asked for."""
+        if self._emitter is None:
+            self._emitter = Emitter(self.config)
+        return self._emitter
 
     @property
     def walsender(self) -> Walsender:
@@ -146,6 +159,8 @@ class Session:
             self._walsender.close()
             self._walsender = None
         self.catalog.connection.close()
+        if self._emitter is not None:
+            self._emitter.close()
         if self._side_producer is not None:
             self._side_producer.close(purge=True)
             self._side_producer = None

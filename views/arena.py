@@ -240,6 +240,8 @@ def _word(columns: Columns, chunks: Sequence[bytes], shift: int, by_address: Arr
     step = np.arange(8, dtype=np.int64)
     for number, rows in _slices(columns.address, by_address, chunks, shift):
         data = np.frombuffer(chunks[number], np.uint8)
+        if not len(data):
+            continue  # only empty keys without values lie in it
         starts = (columns.address[rows].astype(np.uint64) & mask).astype(np.int64)
         inside = columns.key_length[rows].astype(np.int64)[:, None] > skip + step
         places = np.minimum(starts[:, None] + skip + step, len(data) - 1)

@@ -29,6 +29,12 @@ class StoreFull(RetriableError):
     code = "STORE_FULL"
 
 
+class TopicGone(RetriableError):
+    """A topic that the view was built from is not there; the view keeps what it has."""
+
+    code = "TOPIC_GONE"
+
+
 class MemoryLimit(OperatorError):
     """The view would need more memory than it may take."""
 

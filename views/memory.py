@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Final
 
 from cdc.lsn import Position
@@ -207,7 +207,7 @@ class MemoryImage(Store):
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def get(self, key: bytes, topic: str | None = None) -> Row | None:
-        table = self.tables[topic] if topic is not None else table_of(self.tables, topic)
+        table = table_of(self.tables, topic)
         entry = table.entry(key)
         return None if entry is None else Row(key, entry[0], table.topic, *entry[1:])
 
@@ -222,7 +222,7 @@ class MemoryImage(Store):
             return table_of(self.tables, topic).range(start, end, limit)
 
     def count(self, topic: str | None = None) -> int:
-        tables: Iterable[MemoryTable] = self.tables.values() if topic is None else (self.tables[topic],)
+        tables: Iterable[MemoryTable] = self.tables.values() if topic is None else (table_of(self.tables, topic),)
         return sum(table.count for table in tables)
 
     def dead_letters(self) -> list[DeadLetter]:
@@ -276,10 +276,17 @@ class MemoryImage(Store):
                 hint='raise memory_limit, keep fewer columns with fields, or take kind = "rocksdb"',
             )
 
-    def seal(self) -> None:
-        """Seal all late changes now."""
+    def capture(self) -> tuple[ViewState, dict[str, Arena | None]]:
+        """State and rows of one moment, all sealed; to be called by the thread that applies."""
         for table in self.tables.values():
             table.seal_when_large(self._lock, wait=True)
+        return self._state, {topic: table.arena() for topic, table in self.tables.items()}
+
+    def restore(self, state: ViewState, arenas: Mapping[str, Arena]) -> None:
+        """Take what `capture` gave."""
+        for topic, arena in arenas.items():
+            self.tables[topic].adopt(arena)
+        self._state = state
 
     def close(self) -> None:
         for table in self.tables.values():

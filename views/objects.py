@@ -47,7 +47,7 @@ class ObjectImage(Store, Generic[T]):
 
     def find(self, key: bytes, topic: str | None = None) -> T | None:
         """The object of a key; None where there is none."""
-        table = self._tables[topic] if topic is not None else table_of(self._tables, topic)
+        table = table_of(self._tables, topic)
         entry = table.get(key)
         return None if entry is None else entry[0]
 
@@ -57,9 +57,12 @@ class ObjectImage(Store, Generic[T]):
             return [entry[0] for entry in table_of(self._tables, topic).values()]
 
     def get(self, key: bytes, topic: str | None = None) -> Row | None:
-        name = topic if topic is not None else table_of({t: t for t in self.topics}, None)
+        name = self._name(topic)
         entry = self._tables[name].get(key)
         return None if entry is None else self._row(key, name, entry)
+
+    def _name(self, topic: str | None) -> str:
+        return topic if topic in self._tables else table_of({t: t for t in self.topics}, topic)
 
     def _row(self, key: bytes, topic: str, entry: tuple[Any, int, int, Position | None]) -> Row:
         value = entry[0] if self._decode is None else msgspec.json.encode(entry[0])
@@ -72,14 +75,14 @@ class ObjectImage(Store, Generic[T]):
     def range(
         self, start: bytes | None = None, end: bytes | None = None, *, limit: int = 1000, topic: str | None = None
     ) -> list[Row]:
-        name = table_of({t: t for t in self.topics}, topic)
+        name = self._name(topic)
         with self._lock:
             table = self._tables[name]
             keys = sorted(k for k in table if (start is None or k >= start) and (end is None or k < end))[:limit]
             return [self._row(key, name, table[key]) for key in keys]
 
     def count(self, topic: str | None = None) -> int:
-        return sum(map(len, self._tables.values())) if topic is None else len(self._tables[topic])
+        return sum(map(len, self._tables.values())) if topic is None else len(table_of(self._tables, topic))
 
     def dead_letters(self) -> list[DeadLetter]:
         return list(self._dead)

@@ -6,6 +6,7 @@ and the offsets with it, so that the tail is read again.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -39,7 +40,9 @@ _HEAD: Final = struct.Struct(">BIQ")
 _SOURCE: Final = struct.Struct(">QIQQ")
 _pack_head: Final = _HEAD.pack
 
-_FULL: Final = ("No space left", "File too large", "Disk quota", "Read-only file system", "IO error")
+_FULL: Final = ("No space left", "File too large", "Disk quota", "Read-only file system", "previous error")
+_ROOM: Final = "free some space; the view goes on by itself"
+_ANEW: Final = "seam view rebuild FILE reads the topics anew"
 
 
 class RocksStore(Store):
@@ -63,22 +66,21 @@ class RocksStore(Store):
         self._read_only = read_only
         self._lock = threading.RLock()
         self._loading = False
+        self._failed = False
         self._count: int | None = None
         self._db = self._open()
         self._state = self._read_state()
 
-    def _open(self, *, load: bool = False) -> Any:
+    def _open(self, *, load: bool = False, read_only: bool = False) -> Any:
         try:
-            if self._read_only:
+            if self._read_only or read_only:
                 return Rdict(str(self.path), _options(load=False), access_type=AccessType.read_only())
             self.path.mkdir(parents=True, exist_ok=True)
             return Rdict(str(self.path), _options(load=load))
         except Exception as error:  # rocksdict raises plain Exception
-            if any(word in str(error) for word in ("No space left", "File too large", "Disk quota")):
-                raise StoreFull(f"{self.path}: {error}") from error
-            raise ViewDamaged(
-                f"{self.path}: RocksDB cannot open it: {error}", hint="seam view rebuild FILE reads the topics anew"
-            ) from error
+            if _is_full(error):
+                raise StoreFull(f"{self.path}: {error}", hint=_ROOM) from error
+            raise ViewDamaged(f"{self.path}: RocksDB cannot open it: {error}", hint=_ANEW) from error
 
     def _read_state(self) -> ViewState:
         data = self._db.get(_STATE)
@@ -87,7 +89,7 @@ class RocksStore(Store):
         try:
             return ViewState.decode(data)
         except ValueError as error:
-            raise ViewDamaged(f"{self.path}: {error}", hint="seam view rebuild FILE reads the topics anew") from error
+            raise ViewDamaged(f"{self.path}: {error}", hint=_ANEW) from error
 
     @property
     def state(self) -> ViewState:
@@ -125,7 +127,7 @@ class RocksStore(Store):
 
     def count(self, topic: str | None = None) -> int:
         if topic is not None:
-            return sum(1 for _ in self._keys(self._prefixes[topic]))
+            return sum(1 for _ in self._keys(self._table(topic)[1]))
         with self._lock:
             if self._count is None:
                 self._count = sum(1 for prefix in self._prefixes.values() for _ in self._keys(prefix))
@@ -176,6 +178,8 @@ class RocksStore(Store):
         self._state = self._read_state()
 
     def apply(self, batch: Batch) -> None:
+        if self._failed:
+            self._open_after_failure()
         if self._loading and all(isinstance(item, Run) and not item.partial for item in batch.items):
             written = WriteBatch(raw_mode=True)
             for run in batch.runs():
@@ -220,18 +224,32 @@ class RocksStore(Store):
         self._state = batch.state
 
     def _failure(self, error: Exception) -> Exception:
-        """The error of ours; the database is opened anew, since after a failed write it takes no more."""
-        text = str(error)
-        if not any(word in text for word in _FULL):
-            return ViewDamaged(f"{self.path}: {text}", hint="seam view rebuild FILE reads the topics anew")
-        self._db.close()
-        failure = StoreFull(f"{self.path}: {text}", hint="free some space; the view goes on by itself")
-        self._db = self._open(load=self._loading)
+        """The error of ours. After a failed write RocksDB takes no more: it is opened anew with the next batch."""
+        if not _is_full(error):
+            return ViewDamaged(f"{self.path}: {error}", hint=_ANEW)
+        failure = StoreFull(f"{self.path}: {error}", hint=_ROOM)
+        self._failed = True
+        self._count = None
+        # Opening it for writing would write the log's rows to a table first; a reader keeps them in memory.
+        before, self._db = self._db, self._open(read_only=True)
+        with contextlib.suppress(Exception):  # it says once more that the write failed
+            before.close()
         self._state = self._read_state()
         return failure
 
+    def _open_after_failure(self) -> None:
+        writable = self._open(load=self._loading)  # raises while the disk is still full
+        before, self._db = self._db, writable
+        before.close()
+        self._failed = False
+        self._state = self._read_state()
+
     def close(self) -> None:
         self._db.close()
+
+
+def _is_full(error: Exception) -> bool:
+    return any(word in str(error) for word in _FULL)
 
 
 def _options(*, load: bool) -> Any:

@@ -138,7 +138,7 @@ class SqliteStore(Store):
         try:
             self._connection.execute(f"CREATE VIEW {_quoted(RESULT)} AS {self.select}")
             self._connection.execute(f"SELECT * FROM {_quoted(RESULT)} LIMIT 0")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, sqlite3.Warning) as error:
             self._connection.execute(f"DROP VIEW IF EXISTS {_quoted(RESULT)}")
             text = str(error)
             if text.startswith(("no such column", "no such table")):
@@ -173,10 +173,15 @@ class SqliteStore(Store):
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    def _reader(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
+    def _reader(self, *, any_query: bool = False) -> sqlite3.Connection:
+        """The thread's connection for reading; for queries of others, one that can do nothing else."""
+        name = "guarded" if any_query else "connection"
+        connection: sqlite3.Connection | None = getattr(self._readers, name, None)
         if connection is None:
-            connection = self._readers.connection = _connect(self.file, read_only=True)
+            connection = _connect(self.file, read_only=True)
+            if any_query:
+                connection.set_authorizer(_only_reading)
+            setattr(self._readers, name, connection)
             with self._lock:
                 self._open_readers.append(connection)
         return connection
@@ -247,7 +252,7 @@ class SqliteStore(Store):
             QueryRefused: SQLite refuses it.
         """
         try:
-            cursor = self._reader().execute(query, parameters)
+            cursor = self._reader(any_query=True).execute(query, parameters)
             names = [column[0] for column in cursor.description or ()]
             return names, cursor.fetchmany(limit)
         except (sqlite3.Error, sqlite3.Warning) as error:
@@ -460,6 +465,20 @@ def _connect(file: Path, *, read_only: bool) -> sqlite3.Connection:
     if read_only:
         connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+_READING: Final = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
+
+
+def _only_reading(action: int, first: str | None, second: str | None, *_where: str | None) -> int:
+    """What a query of others may do: neither write, nor attach files, nor load code."""
+    if action in _READING:
+        return sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_FUNCTION and second not in ("load_extension", "readfile", "writefile", "edit"):
+        return sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_PRAGMA and first == "data_version":
+        return sqlite3.SQLITE_OK  # full text asks for it
+    return sqlite3.SQLITE_DENY
 
 
 def _quoted(name: str) -> str:

@@ -16,12 +16,12 @@ def table_of(tables: Mapping[str, T], topic: str | None) -> T:
     Raises:
         QueryRefused: None or several would do.
     """
+    if topic is not None and topic in tables:
+        return tables[topic]
     if topic is None:
         if len(tables) == 1:
             return next(iter(tables.values()))
         raise QueryRefused(f"the view holds several topics: name one of {', '.join(sorted(tables))}")
-    if topic in tables:
-        return tables[topic]
     found = [table for name, table in tables.items() if name.rpartition(".")[2] == topic]
     if len(found) == 1:
         return found[0]

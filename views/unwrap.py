@@ -101,7 +101,7 @@ class Unwrapper:
         self.fields = tuple(fields) if fields is not None else None
         self.key = tuple(key)
         self.max_value_bytes = max_value_bytes
-        self._check = check
+        self.check = check
         self._single_topic = single_topic
         self._keyless: dict[str, int] = {}
         self._keyed: set[str] = {topic for topic, _ in state.offsets}
@@ -176,7 +176,7 @@ class Unwrapper:
         runs: dict[Place, Run] = {}
         guards = self.state.guards
         for message in messages:
-            if not self._check(message):
+            if not self.check(message):
                 continue
             topic, partition, offset = message.topic(), message.partition(), message.offset()
             self.state.offsets[topic, partition] = offset + 1

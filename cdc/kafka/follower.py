@@ -80,6 +80,7 @@ class Follower:
 
     Attributes:
         trouble: librdkafka's last complaint about the connection; None while all is well.
+        assigned: The partitions that are read.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Follower:
     ) -> None:
         self.options = options
         self.trouble: SeamError | None = None
-        self._assigned: set[Place] = set()
+        self.assigned: set[Place] = set()
         try:
             self._consumer: Any = confluent_kafka.Consumer(
                 {**consumer_config(options, committed=committed), **_FETCH, **(more or {}), "error_cb": self._on_error}
@@ -163,12 +164,12 @@ class Follower:
 
     def assign(self, offsets: Mapping[Place, int]) -> None:
         """Read these partitions from these offsets, and no others."""
-        self._assigned = set(offsets)
+        self.assigned = set(offsets)
         self._consumer.assign([TopicPartition(topic, p, offset) for (topic, p), offset in offsets.items()])
 
     def add(self, offsets: Mapping[Place, int]) -> None:
         """Read these partitions too."""
-        self._assigned |= set(offsets)
+        self.assigned |= set(offsets)
         self._consumer.incremental_assign([TopicPartition(topic, p, offset) for (topic, p), offset in offsets.items()])
 
     def read(self, most: int = BATCH, seconds: float = 0.1) -> Sequence[Any]:
@@ -221,7 +222,7 @@ class Follower:
 
     def positions(self) -> dict[Place, int]:
         """The next offset of each partition that something was read from or passed over."""
-        asked = [TopicPartition(topic, partition) for topic, partition in self._assigned]
+        asked = [TopicPartition(topic, partition) for topic, partition in self.assigned]
         return {(t.topic, t.partition): t.offset for t in self._consumer.position(asked) if t.offset >= 0}
 
     def close(self) -> None:

@@ -72,11 +72,14 @@ class TopicLog:
             raise translate(error, where=f"asking for an offset of {self.topic}/{partition}") from error
         return int(found.offset) if found.offset >= 0 else self.bounds(partition)[1]
 
-    def read(self, starts: Mapping[int, int], *, follow: Callable[[], bool] | None = None) -> Iterator[LogRecord]:
+    def read(
+        self, starts: Mapping[int, int], *, key: bytes | None = None, follow: Callable[[], bool] | None = None
+    ) -> Iterator[LogRecord]:
         """Read partitions from their given offsets to the ends that they have now.
 
         Args:
             starts: Partition -> offset.
+            key: Only records with this key; None for all.
             follow: Go on for new records while it returns true.
 
         Raises:
@@ -92,6 +95,8 @@ class TopicLog:
                 error = message.error()
                 if error is not None:
                     raise translate(error, where=f"reading {self.topic}")
+                if key is not None and message.key() != key:
+                    continue
                 if follow is not None or message.offset() < ends[message.partition()]:
                     yield _record(message)
             places = self._consumer.position([TopicPartition(self.topic, partition) for partition in waiting])
@@ -153,6 +158,7 @@ class Copier:
         target: Copied to; a key stays in the partition of its number.
         group: Holds the offsets.
         change: Turns a record into what is written, or None to leave it out.
+        failpoint: Called with the name of each step; tests kill the process there.
 
     Raises:
         ConfigError: One of the topics does not exist.
@@ -167,10 +173,12 @@ class Copier:
         *,
         group: str,
         change: Callable[[LogRecord], tuple[bytes | None, bytes | None] | None] = lambda r: (r.key, r.value),
+        failpoint: Callable[[str], None] = lambda _name: None,
     ) -> None:
         from cdc.kafka.producer import Producer
 
         self.source, self.target, self.group, self.change = source, target, group, change
+        self.failpoint = failpoint
         config = {**consumer_config(options), "group.id": group, "auto.offset.reset": "earliest"}
         self._consumer: Any = confluent_kafka.Consumer(config)
         self.partitions = partitions_of(self._consumer, source, 30.0)
@@ -210,6 +218,7 @@ class Copier:
             starts.append(TopicPartition(self.source, place.partition, max(low, place.offset)))
             ends[place.partition] = high
         self._consumer.assign(starts)
+        begun = {start.partition: start.offset for start in starts}
         count = 0
         while not stop():
             batch = [m for m in self._consumer.consume(2000, 0.1) if m.error() is None]
@@ -217,7 +226,8 @@ class Copier:
                 self._copy(batch)
                 count += len(batch)
                 on_batch(count)
-            positions = {p.partition: p.offset for p in self._consumer.position(places)}
+            # Without a position there is none yet: nothing was read since the start.
+            positions = {p.partition: max(p.offset, begun[p.partition]) for p in self._consumer.position(places)}
             if to_end and not batch and all(positions[p] >= end or end == 0 for p, end in ends.items()):
                 return count
         return count
@@ -232,14 +242,18 @@ class Copier:
             key, value = changed
             while not self._producer.send(
                 self.target, value, key, partition=message.partition(), headers=message.headers(),
+                timestamp=message.timestamp()[1],
                 on_delivery=lambda _error, _message: None,
             ):  # fmt: skip
                 self._producer.poll(0.05)
+        self.failpoint("copied")
         positions = self._consumer.position([TopicPartition(self.source, p) for p in self.partitions])
         client.send_offsets_to_transaction(
             [p for p in positions if p.offset >= 0], self._consumer.consumer_group_metadata(), 60.0
         )
+        self.failpoint("offsets sent")
         try:
             client.commit_transaction(60.0)
+            self.failpoint("copy committed")
         except confluent_kafka.KafkaException as error:
             raise translate(error, where=f"copying {self.source} to {self.target}") from error

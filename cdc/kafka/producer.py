@@ -106,6 +106,7 @@ class Producer:
         partition: int | None = None,
         headers: Any = None,
         table: str | None = None,
+        timestamp: int | None = None,
     ) -> bool:
         """Hand one record over.
 
@@ -117,6 +118,8 @@ class Producer:
             SeamError: The producer refuses it.
         """  # fmt: skip
         more: dict[str, Any] = {} if partition is None else {"partition": partition}
+        if timestamp is not None:
+            more["timestamp"] = timestamp
         try:
             self.client.produce(topic, value, key, headers=headers, on_delivery=on_delivery, **more)
         except BufferError:

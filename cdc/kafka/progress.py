@@ -204,10 +204,14 @@ class ProgressFeed:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+        self._started = False
 
     def start(self) -> ProgressFeed:
-        """Begin to read."""
-        self._thread.start()
+        """Begin to read; nothing if it does."""
+        with self._lock:
+            if not self._started:
+                self._started = True
+                self._thread.start()
         return self
 
     def listen(self, listener: Listener) -> None:
@@ -221,17 +225,6 @@ class ProgressFeed:
         """Stop calling it."""
         with self._lock:
             self._listeners.remove(listener)
-
-    def ends(self, places: set[Place]) -> dict[Place, int]:
-        """The ends of partitions as they are now, asked for by a client of its own.
-
-        Raises:
-            BrokerUnavailable: No answer in time.
-        """
-        with Follower(self._options) as asker:
-            known = asker.partitions({topic for topic, _ in places})
-            there = {place for place in places if place[1] in known.get(place[0], ())}
-            return {**dict.fromkeys(places, 0), **asker.ends(there)}
 
     def close(self) -> None:
         """End the thread."""

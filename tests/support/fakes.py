@@ -94,7 +94,7 @@ class FakeProducer:
             raise BufferError
         self.flying.append(Handed(topic, value, on_delivery, key, partition, headers))
 
-    def send(self, topic, value, key, *, on_delivery, partition=None, headers=None, table=None) -> bool:
+    def send(self, topic, value, key, *, on_delivery, partition=None, headers=None, table=None, timestamp=None) -> bool:
         try:
             FakeProducer.produce(self, topic, value, key, on_delivery=on_delivery, headers=headers, partition=partition)
         except BufferError:

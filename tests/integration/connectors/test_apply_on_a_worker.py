@@ -12,11 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from cdc.kafka.client import ClientOptions
+from cdc.kafka.lease import lease
 from connectors.commands import app
 from connectors.connect_api import ConnectApi
 from connectors.connect_settings import ConnectSettings
 from tests.stack.connect import ConnectWorker
 from tests.stack.fixtures import MakeConnect
+from tests.stack.kafka import KafkaBroker
 from tests.support.command_line import Result, run
 from tests.support.waiting import wait_until
 
@@ -318,3 +321,43 @@ def test_two_appliers_exclude_each_other(files: Files) -> None:
     assert [applier.returncode for applier in appliers] == [0, 0], said
     assert sum("another apply works on this cluster" in err for _, err in said) == 1
     assert sum("nothing to do" in out for out, _ in said) == 1
+
+
+def test_appliers_on_other_machines_are_kept_out_where_brokers_are_given(files: Files, kafka: KafkaBroker) -> None:
+    cluster = files.api.server().kafka_cluster_id
+    options = ClientOptions(kafka.bootstrap)
+    files.write("a")
+    with lease(options, f"connectors.{cluster}", wait=30, busy=RuntimeError):
+        refused = files.run("apply", "--bootstrap-servers", kafka.bootstrap, "--lock-timeout", "1")
+    assert refused.code == 3
+    assert "on another machine" in str(refused.error)
+    assert files.name("a") not in files.api.names()
+    assert files.run("apply", "--bootstrap-servers", kafka.bootstrap, *FAST).code == 0
+
+
+def test_the_lag_of_a_sink_is_told_where_brokers_are_given(files: Files, kafka: KafkaBroker) -> None:
+    files.write("a")
+    assert files.run("apply", *FAST).code == 0
+    sink = files.name("sink")
+    config = {
+        "connector.class": "FileStreamSink",
+        "topics": files.name("a"),
+        "file": str(files.lines.parent / "out.txt"),
+    }
+    files.api.create(sink, config)
+    wait_until(lambda: files.api.offsets(sink), 30, "the sink's offset")
+    run(app, "stop", sink, "--connect-url", files.url)
+    with files.lines.open("a") as lines:
+        lines.write("two\nthree\n")
+
+    def lag() -> int:
+        listed = run(
+            app, "list", "--connect-url", files.url, "--bootstrap-servers", kafka.bootstrap, "--output", "json"
+        )
+        return int({entry["name"]: entry["lag"] for entry in listed.document["connectors"]}[sink])
+
+    # Source transactions end with a marker, which counts as an offset and is taken by no sink.
+    wait_until(lambda: lag() >= 2, 30, "a lag of two records")
+    run(app, "resume", sink, "--connect-url", files.url, *FAST)
+    wait_until(lambda: lag() <= 1, 30, "the sink to catch up")
+    files.api.delete(sink)

@@ -169,7 +169,7 @@ def test_an_answer_without_end_is_cut_off() -> None:
     def handler(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=(part for _ in range(MAXIMUM_ANSWER // len(part) + 1)))
 
-    with answering(handler) as api, pytest.raises(ConnectApiError, match="exceeds"):
+    with answering(handler, deadline=60, timeout=60) as api, pytest.raises(ConnectApiError, match="exceeds"):
         api.names()
 
 

@@ -111,9 +111,9 @@ def test_a_connector_that_stands_twice_is_refused(tmp_path: Path) -> None:
 def test_only_a_part_of_the_files_may_be_meant(tmp_path: Path) -> None:
     write(tmp_path / "a.json", {"name": "a", **SOURCE})
     write(tmp_path / "b.json", {"name": "b", **SOURCE})
-    assert list(read(tmp_path, only=["b"]).connectors) == ["b"]
+    assert list(read(tmp_path).only(["b"], source=tmp_path).connectors) == ["b"]
     with pytest.raises(ConfigError, match="no connector c; there is a, b"):
-        read(tmp_path, only=["c"])
+        read(tmp_path).only(["c"], source=tmp_path)
 
 
 def test_hidden_files_are_left_alone(tmp_path: Path) -> None:

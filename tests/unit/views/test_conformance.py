@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.messages import FakeLog, envelope, position
 from views.batch import Batch, Row, ViewState
+from views.errors import QueryRefused
 from views.memory import MemoryImage
 from views.objects import ObjectImage
 from views.rocks import RocksStore
@@ -192,6 +193,19 @@ def test_values_come_back_byte_for_byte(store: Store):
     for batch in batches(log, 3):
         store.apply(batch)
     assert [row.value for row in store.scan(TOPICS[0])] == values
+
+
+def test_a_topic_is_named_by_its_last_part_and_must_be_named_in_a_view_of_several(store: Store):
+    log = FakeLog()
+    log.append(TOPICS[0], b"1", b'{"n":1}')
+    for batch in batches(log, 1):
+        store.apply(batch)
+    assert store.get(b"1", "orders") == store.get(b"1", TOPICS[0])
+    assert store.get(b"1", "lines") is None
+    assert (store.count("orders"), store.count("lines")) == (1, 0)
+    for ask in (lambda: store.get(b"1"), lambda: store.range(topic="nobody"), lambda: store.count("nobody")):
+        with pytest.raises(QueryRefused):
+            ask()
 
 
 def test_a_row_tells_which_write_it_shows(store: Store):

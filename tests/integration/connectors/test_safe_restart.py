@@ -1,0 +1,134 @@
+"""A restart of Debezium's Postgres connector in the middle of a large transaction loses nothing.
+
+From its own offsets it would go on inside the transaction and skip the rest of it (dbz#1554, fixed in 3.7 only).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from connectors.commands import app
+from connectors.connect_api import ConnectApi
+from connectors.connect_settings import ConnectSettings
+from tests.stack.connect import ConnectWorker
+from tests.stack.kafka import KafkaBroker
+from tests.stack.postgres import Database
+from tests.support.command_line import run
+from tests.support.consume import read_topic
+from tests.support.waiting import wait_for, wait_until
+
+
+class Pipeline:
+    """A table, Debezium on it, and what has come out."""
+
+    def __init__(self, database: Database, prefix: str, connect: ConnectWorker, kafka: KafkaBroker) -> None:
+        self.database, self.prefix, self.connect, self.kafka = database, prefix, connect, kafka
+        self.topic = f"{prefix}.public.orders"
+        self.api = ConnectApi(ConnectSettings((connect.url,)))
+
+    def start(self, snapshot_mode: str) -> None:
+        self.database.execute(
+            "CREATE TABLE public.orders (id int PRIMARY KEY, note text)",
+            f"CREATE PUBLICATION {self.prefix} FOR TABLE public.orders",
+            f"SELECT pg_create_logical_replication_slot('{self.prefix}', 'pgoutput')",
+            "INSERT INTO public.orders VALUES (0, 'first')",
+        )
+        config = {
+            "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+            "database.hostname": self.database.server.host,
+            "database.port": self.database.server.port,
+            "database.user": "postgres",
+            "database.password": "unused",
+            "database.dbname": self.database.name,
+            "topic.prefix": self.prefix,
+            "plugin.name": "pgoutput",
+            "slot.name": self.prefix,
+            "publication.name": self.prefix,
+            "publication.autocreate.mode": "disabled",
+            "slot.drop.on.stop": "false",
+            "snapshot.mode": snapshot_mode,
+            # Slow enough to be interrupted: the transaction is on its way for seconds.
+            "max.batch.size": 64,
+            "max.queue.size": 256,
+            "poll.interval.ms": 50,
+            "topic.creation.default.partitions": 1,
+            "topic.creation.default.replication.factor": 1,
+        }
+        self.connect.run(self.prefix, config)
+        wait_for(lambda: 0 in self.ids(), 60, "the first row", KafkaException)
+
+    def ids(self) -> list[int]:
+        return [json.loads(record.key)["id"] for record in read_topic(self.kafka.bootstrap, self.topic)]
+
+    def end(self) -> int:
+        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap, "log_level": 3})
+        place = TopicPartition(self.topic, 0)
+        return int(admin.list_offsets({place: OffsetSpec.latest()})[place].result().offset)
+
+    def copy(self, first: int, count: int) -> None:
+        statement = "COPY public.orders FROM STDIN"
+        with self.database.connect() as connection, connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for number in range(first, first + count):
+                copy.write_row((number, "x"))
+
+    def await_all(self, count: int) -> None:
+        wait_until(lambda: set(self.ids()) >= set(range(count)), 60, f"{count} rows")
+
+    def restarted_in_the_middle(self, first: int, count: int) -> str:
+        before = self.end()
+        self.copy(first, count)
+        wait_until(lambda: self.end() > before + 100, 60, "the transaction to be on its way")
+        result = run(
+            app,
+            "restart",
+            self.prefix,
+            "--everything",
+            "--connect-url",
+            self.connect.url,
+            "--settle",
+            "0.5",
+            "--output",
+            "json",
+        )
+        assert result.code == 0, str(result.error)
+        return str(result.document["restarts"][0]["form"])
+
+
+@pytest.fixture
+def pipeline(database: Database, prefix: str, connect: ConnectWorker, kafka: KafkaBroker) -> Iterator[Pipeline]:
+    ours = Pipeline(database, prefix, connect, kafka)
+    yield ours
+    connect.delete(prefix)
+    ours.api.close()
+
+
+@pytest.mark.parametrize(
+    ("snapshot_mode", "times"),
+    [
+        ("no_data", 1),
+        ("initial", 1),
+        pytest.param("no_data", 15, marks=pytest.mark.soak),
+        pytest.param("initial", 15, marks=pytest.mark.soak),
+        # The first transaction after a snapshot has no commit before it.
+        *(pytest.param("initial", 1, marks=pytest.mark.soak, id=f"first-transaction-{turn}") for turn in range(12)),
+    ],
+)
+def test_a_restart_in_the_middle_of_a_transaction_loses_nothing_and_reads_no_table_again(
+    pipeline: Pipeline, snapshot_mode: str, times: int
+) -> None:
+    pipeline.start(snapshot_mode)
+    size = 4000
+    for turn in range(times):
+        assert pipeline.restarted_in_the_middle(1 + turn * size, size) == "safe"
+        pipeline.await_all(1 + (turn + 1) * size)
+    operations = [
+        json.loads(record.value)["op"]
+        for record in read_topic(pipeline.kafka.bootstrap, pipeline.topic)
+        if record.value
+    ]
+    assert operations.count("r") == (1 if snapshot_mode == "initial" else 0)
