@@ -150,7 +150,9 @@ class _Writer:
         self.tuple("c", "new after old")
         self.finish()
         if self.options.skip_unchanged and self.layout.columns:
-            same = " and ".join(f"o{c.variable} == c{c.variable}" for c in self.layout.columns)
+            # Debezium looks at the row alone, and loses the change of a key that is not part of it.
+            looked_at = [*self.layout.columns, *([] if self.strict else self.layout.key)]
+            same = " and ".join(f"o{c.variable} == c{c.variable}" for c in looked_at)
             self.put(f"if {same}: return ()")
         if self.layout.key:
             self.put("key = " + self.key("o"))

@@ -104,9 +104,12 @@ class RowRecords:
         after = self._new(message.new, message.old, message.old_kind)
         old_key = self._key(message.old, message.old_kind)
         new_key = self._key(message.new, "", message.old, message.old_kind)
-        if self.options.skip_unchanged and self.layout.columns and before.values == after.values:
+        moved = bool(self.layout.key) and not _same(old_key, new_key)
+        unchanged = self.layout.columns and _same(before.values, after.values)
+        # Debezium looks at the row alone, and loses the change of a key that is not part of it.
+        if self.options.skip_unchanged and unchanged and (not moved or self.layout.modes.strict):
             return []
-        if self.layout.key and old_key != new_key:
+        if moved:
             to, back = ("__debezium.newkey", new_key), ("__debezium.oldkey", old_key)
             return self._kept(("d", old_key, before, None, to), ("c", new_key, None, after, back), lsn=lsn, state=state)
         return self._kept(("u", new_key, before, after, None), lsn=lsn, state=state)
@@ -219,6 +222,17 @@ class RowRecords:
     def _note(self, kind: str, column: LayoutColumn, text: bytes) -> None:
         if not self.layout.modes.strict:
             self._notes.append((kind, column.name, text))
+
+
+def _same(left: Any, right: Any) -> bool:
+    """Whether two values are equal as in Java: a NaN equals itself, and zero has a sign."""
+    if isinstance(left, float) and isinstance(right, float):
+        return left.hex() == right.hex()
+    if isinstance(left, Struct) and isinstance(right, Struct):
+        return _same(left.values, right.values)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(_same(a, b) for a, b in zip(left, right, strict=True))
+    return bool(left == right)
 
 
 def _bind(columns: Sequence[LayoutColumn], schema: Callable[[LayoutColumn], Schema]) -> list[_Bound]:
