@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test soak bench install lint pins clean
+.PHONY: demo test soak bench install lint pins docs clean
 
 demo: install
 	@$(BIN)/seam demo
@@ -42,6 +42,10 @@ lint: install
 pins: install
 	@$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		--allow-unsafe --strip-extras --extra test --output-file requirements.txt pyproject.toml
+
+# The pages under docs/reference, from the declarations.
+docs: install
+	@$(BIN)/python -c "from connectors.reference import options_page; open('docs/reference/options.md', 'w').write(options_page())"
 
 clean:
 	rm -rf $(VENV) .stack build *.egg-info

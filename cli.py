@@ -28,6 +28,17 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "slots": ("connectors.pipeline_commands", "slots"),
     "publications": ("connectors.pipeline_commands", "publications"),
     "connectors": ("connectors.commands", "app"),
+    "handover": ("connectors.handover_commands", "handover"),
+    "replay": ("connectors.replay_commands", "replay"),
+    "log": ("connectors.log_commands", "app"),
+    "deadletter": ("connectors.deadletter_commands", "app"),
+    "transform": ("connectors.transform_commands", "transform"),
+    "debug": ("connectors.debug_commands", "app"),
+    "view": ("views.commands", "app"),
+    "token": ("views.token_commands", "token"),
+    "wait": ("views.token_commands", "wait"),
+    "verify": ("legacy_db.verify_commands", "verify"),
+    "migrate": ("legacy_db.commands", "app"),
 }
 
 

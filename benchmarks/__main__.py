@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("drain", "connect_plan")
+ALL = ("drain", "transforms", "connect_plan", "replay", "values")
 
 
 def main() -> None:

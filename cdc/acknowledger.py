@@ -6,7 +6,8 @@ The slot can therefore never rightly be ahead of the position record, and a slot
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from cdc.acks import AckTracker, Window
@@ -16,6 +17,7 @@ from cdc.kafka.positions import PARTITION, POSITIONS_TOPIC, PositionRecord
 from cdc.kafka.producer import Producer
 from cdc.lsn import LSN
 from cdc.postgres.walsender import Walsender
+from cdc.progress import Progress
 from cdc.telemetry import Meter
 
 WINDOW_RECORDS: Final = 500
@@ -38,6 +40,7 @@ class Acknowledger:
         stall_seconds: How long Kafka may acknowledge nothing before the stream is given up.
         meter: Counts.
         failpoint: Called with the name of each step; tests kill the process there.
+        progress: Tells readers how far the log is in Kafka.
 
     Attributes:
         window: The open window: of the running transaction, or of small ones that wait for company.
@@ -46,15 +49,16 @@ class Acknowledger:
         reply_now: Whether the server asked for an answer.
         acknowledged: What Kafka holds of what was received, position record included.
         position: The record as it was written last.
-        skip: Records of the running transaction that Kafka holds already; always 0 here.
-        ordinal: Records of the running transaction so far.
+        skip: Messages of the running transaction whose records Kafka holds already; below the first one here, a Begin.
+        ordinal: Messages of the running transaction so far; not counted here.
+        snapshot_state: Gives the state of the snapshot, which is recorded with the position; None for none.
     """
 
-    skip = 0
+    skip = -1
 
     def __init__(
         self, walsender: Walsender, producer: Producer, connector: str, position: PositionRecord, confirmed: LSN, *,
-        stall_seconds: float, meter: Meter, failpoint: Callable[[str], None],
+        stall_seconds: float, meter: Meter, failpoint: Callable[[str], None], progress: Progress | None = None,
     ) -> None:  # fmt: skip
         self.walsender = walsender
         self.producer = producer
@@ -63,10 +67,13 @@ class Acknowledger:
         self.stall_seconds = stall_seconds
         self.meter = meter
         self.failpoint = failpoint
+        self.progress = progress
         self.tracker = AckTracker(confirmed)
+        self.tracker.on_delivered = None if progress is None else progress.delivered
         self.window: Window | None = None
         self.in_transaction = False
         self.ordinal = 0
+        self.snapshot_state: Callable[[], Mapping[str, Any]] | None = None
         self.eager = False
         self.reply_now = False
         self.acknowledged = confirmed
@@ -83,7 +90,7 @@ class Acknowledger:
 
     # -- what was received -------------------------------------------------------------------------------------------
 
-    def begin(self, _commit_lsn: LSN) -> Window:
+    def begin(self, _commit_lsn: LSN | None = None) -> Window:
         """A transaction starts; returns the window of its records."""
         self.in_transaction = True
         if self.window is None:
@@ -93,6 +100,8 @@ class Acknowledger:
     def commit(self, commit_lsn: LSN, end_lsn: LSN) -> None:
         """The transaction ended; its window stays open for small ones that follow, until it is big or time is up."""
         self.in_transaction = False
+        if self.progress is not None:
+            self.progress.writer.committed(end_lsn)
         self._commit_lsn, self._end_lsn = commit_lsn, end_lsn
         self._received = max(self._received, end_lsn)
         if self.window is not None and self.window.outstanding >= WINDOW_RECORDS:
@@ -137,10 +146,11 @@ class Acknowledger:
         Raises:
             SeamError: A delivery failed, or nothing was acknowledged for too long.
         """
-        del idle  # every record is sent at once; it matters to Kafka transactions
         self.raise_failures()
         self.close_window()
         flushed = self.tracker.advance()
+        if self.progress is not None:
+            self.progress.tell(flushed, now, idle=idle)
         if flushed > self._sent and self._sent == self.acknowledged:
             if flushed <= self.position.end_lsn:
                 self._sent = self.acknowledged = flushed  # sent again: the record covers it
@@ -150,6 +160,10 @@ class Acknowledger:
             self.tell_server(now)
         self._check_progress(now)
 
+    def blocked(self, now: float) -> None:
+        """Move on while the producer has no room: the same, since a record that waits is counted already."""
+        self.acknowledge(now)
+
     def _pause(self) -> float:
         idle = self.tracker.commit_lsn <= self.position.commit_lsn and not self.eager and not self.reply_now
         return IDLE_POSITION_SECONDS if idle else POSITION_SECONDS
@@ -157,6 +171,8 @@ class Acknowledger:
     def _write_position(self, flushed: LSN, now: float) -> None:
         self.failpoint("data acknowledged")
         position = self.position.at(max(self.tracker.commit_lsn, self.position.commit_lsn), flushed)
+        if self.snapshot_state is not None:
+            position = replace(position, snapshot=self.snapshot_state())
         self._sent_time = now
 
         def written(error: Any, message: Any) -> None:
@@ -193,7 +209,7 @@ class Acknowledger:
 
     def _check_progress(self, now: float) -> None:
         if self.tracker.delivered != self._delivered or not self.tracker.outstanding:
-            self._delivered, self._progress_time = self.tracker.delivered, now
+            self._delivered, self._progress_time, self.meter.healthy = self.tracker.delivered, now, now
         elif now - self._progress_time > self.stall_seconds:
             trouble = self.producer.trouble
             raise BrokerUnavailable(

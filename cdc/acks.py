@@ -36,7 +36,10 @@ class Window:
             self._tracker.failures.append((error, message))
             return
         self.outstanding -= 1
-        self._tracker.delivered += 1
+        tracker = self._tracker
+        tracker.delivered += 1
+        if tracker.on_delivered is not None:
+            tracker.on_delivered(message)
 
 
 class AckTracker:
@@ -45,6 +48,7 @@ class AckTracker:
     Attributes:
         failures: `(error, message)` of failed deliveries; the loop raises the first one.
         delivered: Records that Kafka has acknowledged, ever.
+        on_delivered: Called with each acknowledged message, where somebody wants its offset.
         flushed: `end_lsn` of the last transaction of the unbroken finished prefix.
         commit_lsn: The commit LSN of that transaction.
     """
@@ -52,6 +56,7 @@ class AckTracker:
     def __init__(self, start: LSN) -> None:
         self.failures: list[tuple[Any, Any]] = []
         self.delivered = 0
+        self.on_delivered: Callable[[Any], None] | None = None
         self.flushed = start
         self.commit_lsn = LSN(0)
         self._windows: deque[Window] = deque()

@@ -1,149 +1,185 @@
 """Handing a chunk of existing rows into a running stream, so that no key goes back in time.
 
-The proof obligation: when the chunk is emitted, at its mark, every key's record must be the newest that was streamed or
-read so far. A row of the chunk is emitted unless the stream already carried a change of its key that the chunk's
-snapshot did not see; that change is newer than the row.
+What has to hold: when a chunk is emitted, at its mark, every row of it is the newest version of its key that was
+streamed or read so far. Why it does:
 
-Steps, as `Chunk` goes through them: `ChangeMemory.start` (from here on keys are remembered) -> a snapshot is taken, and
-taken again while it does not see a transaction that was streamed before -> COPY -> a mark is written into the log ->
-the mark arrives in the stream -> `ChangeMemory.keep` says which rows are emitted.
+1. `ChangeMemory.start`: from here on changes of the table are remembered for the chunk. Those that were streamed before
+   are out already; the chunk's snapshot must see them all, or it is taken again (`settle`).
+2. The chunk is read under its snapshot. Two writers of one row wait for each other, and a writer leaves the list of
+   running transactions before it lets its lock go: so for each key the transactions that a snapshot sees are a prefix
+   of those in commit order, which is the stream's.
+3. A mark is written into the log after the chunk was read. What the snapshot saw was committed before, so it has been
+   streamed when the mark arrives; what the snapshot did not see and is streamed by then is remembered.
+4. At the mark a row is emitted unless its key was changed by a remembered transaction that the snapshot did not see.
+
+Changes are known by the columns that identify a row in the log, not by the key of its record: a record's key may be
+something else (`message.key.columns`), and dropping by that would lose rows.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from cdc.visibility import Snapshot
 
-WHOLE_TABLE: Final = b"\x00truncate"
-"""Stands for every key of a table, in place of a key."""
+KEYS_KEPT: Final = 200_000
+"""How many changed keys are remembered for one chunk; beyond that it is read again, so that memory stays flat."""
 
-Row = tuple[bytes, bytes]
-"""Key and value, rendered."""
+Key = Hashable
+"""The text of the identifying column, or a tuple of several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """What the stream carried of a table that a chunk's snapshot did not see.
+
+    Attributes:
+        keys: Of changed rows.
+        everything: Whether the table was truncated.
+        too_many: Whether there was more than is remembered, so that the chunk must be read again.
+    """
+
+    keys: frozenset[Key] = frozenset()
+    everything: bool = False
+    too_many: bool = False
 
 
 @dataclass(slots=True)
-class Chunk:
-    """A part of one table.
+class _Open:
+    """A chunk between its start and its mark."""
 
-    Attributes:
-        id: Unique in the pipeline's life, the content of its mark.
-        table: `schema.table`.
-        topic: Where its rows go.
-        start: The memory's sequence number when it was started.
-        snapshot: What its rows were read under.
-        rows: Rendered rows.
-        state: What is recorded when it is done, in the reader's own terms.
-        bytes: Of its rendered rows.
-    """
-
-    id: str
     table: str
-    topic: str
-    start: int
-    snapshot: Snapshot
-    rows: list[Row] = field(default_factory=list)
-    state: Any = None
-    bytes: int = 0
+    before: frozenset[int]
+    snapshot: Snapshot | None = None
+    early: list[tuple[int, Sequence[Key] | None]] = field(default_factory=list)
+    keys: set[Key] = field(default_factory=set)
+    everything: bool = False
+    too_many: bool = False
+    # The last transaction that was asked about: rows of one come together.
+    xid: int = -1
+    unseen: bool = False
+
+    def note(self, xid: int, keys: Sequence[Key] | None, most: int) -> None:
+        if self.too_many:
+            return
+        if self.snapshot is None:
+            self.early.append((xid, keys))
+            if len(self.early) > most:
+                self._overflow()
+            return
+        if xid != self.xid:
+            self.xid, self.unseen = xid, not self.snapshot.sees(xid)
+        if not self.unseen:
+            return
+        if keys is None:
+            self.everything = True
+            return
+        self.keys.update(keys)
+        if len(self.keys) > most:
+            self._overflow()
+
+    def _overflow(self) -> None:
+        self.too_many = True
+        self.keys.clear()
+        self.early.clear()
 
 
 class ChangeMemory:
-    """The changes of tables under snapshot that were streamed while chunks were being read.
+    """What was streamed of tables under snapshot while chunks of them were being read.
 
-    The stream's thread notes changes and asks at marks; reader threads start chunks. One lock, held briefly.
+    The stream's thread notes changes and asks at marks; readers' threads start chunks. One lock, held briefly.
+
+    Args:
+        keys_kept: How many changed keys are remembered for one chunk.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keys_kept: int = KEYS_KEPT) -> None:
+        self._keys_kept = keys_kept
         self._lock = threading.Lock()
-        self._sequence = 0
-        self._changes: dict[str, list[tuple[int, int, bytes]]] = {}
-        self._unseen: dict[str, set[int]] = {}
-        self._open: dict[str, tuple[str, int]] = {}
+        self._watched: set[str] = set()
+        self._open: dict[str, _Open] = {}
+        # Transactions whose changes are out, and which the newest snapshot that was taken did not see.
+        self._unseen: set[int] = set()
+        self._newest: Snapshot | None = None
 
-    def watch(self, tables: Iterable[str]) -> None:
-        """Remember changes of these tables from now on."""
+    def watch(self, tables: Iterable[str], streamed: Iterable[int] = ()) -> None:
+        """Note changes of these tables from now on.
+
+        Args:
+            tables: As they are published.
+            streamed: 32-bit ids of transactions whose changes are out already, and which may be invisible still.
+        """
         with self._lock:
-            for table in tables:
-                self._changes.setdefault(table, [])
-                self._unseen.setdefault(table, set())
+            self._watched.update(tables)
+            self._unseen.update(streamed)
 
     def forget(self, table: str) -> None:
         """The table is done."""
         with self._lock:
-            self._changes.pop(table, None)
-            self._unseen.pop(table, None)
+            self._watched.discard(table)
 
     def watches(self, table: str) -> bool:
-        """Whether changes of the table are remembered."""
-        return table in self._changes
+        """Whether changes of the table are noted."""
+        return table in self._watched
 
-    def note(self, table: str, xid: int, keys: Sequence[bytes]) -> None:
-        """A transaction of the stream changed these keys; a key change counts for its old and its new key."""
+    def note(self, table: str, xid: int, keys: Sequence[Key] | None) -> None:
+        """The stream carried changes of a transaction.
+
+        Args:
+            table: The table, as it is published.
+            xid: The transaction's 32-bit id.
+            keys: The rows that it changed; a key change counts for its old and its new key. None for all rows, as
+                after a TRUNCATE.
+        """
         with self._lock:
-            changes = self._changes.get(table)
-            if changes is None:
+            if table not in self._watched:
                 return
-            self._unseen[table].add(xid)
-            for key in keys:
-                self._sequence += 1
-                changes.append((self._sequence, xid, key))
+            if self._newest is None or not self._newest.sees(xid):
+                self._unseen.add(xid)
+            for chunk in self._open.values():
+                if chunk.table == table:
+                    chunk.note(xid, keys, self._keys_kept)
 
-    def start(self, chunk_id: str, table: str) -> tuple[int, frozenset[int]]:
-        """A chunk starts.
+    def start(self, chunk: str, table: str) -> None:
+        """A chunk starts; its snapshot is taken after this."""
+        with self._lock:
+            self._open[chunk] = _Open(table, frozenset(self._unseen))
+
+    def settle(self, chunk: str, snapshot: Snapshot) -> bool:
+        """The chunk's snapshot was taken.
 
         Returns:
-            The sequence number from which on changes are remembered for it, and the transactions streamed before that
-            which no snapshot has shown as visible yet: the chunk's snapshot must see them all.
+            False when it does not see a transaction whose changes were out before the chunk started: reading under it
+            would set keys back. Start the chunk anew, and take another snapshot.
         """
         with self._lock:
-            self._open[chunk_id] = (table, self._sequence)
-            return self._sequence, frozenset(self._unseen.get(table, ()))
+            self._unseen = {xid for xid in self._unseen if not snapshot.sees(xid)}
+            if self._newest is None or snapshot.xmax >= self._newest.xmax:
+                self._newest = snapshot
+            found = self._open[chunk]
+            if not all(snapshot.sees(xid) for xid in found.before):
+                del self._open[chunk]
+                return False
+            found.before = frozenset()
+            found.snapshot = snapshot
+            early, found.early = found.early, []
+            for xid, keys in early:
+                found.note(xid, keys, self._keys_kept)
+            return True
 
-    def visible(self, table: str, snapshot: Snapshot) -> None:
-        """A snapshot was taken: what it sees, every later one sees."""
+    def end(self, chunk: str) -> Newer:
+        """The chunk's mark arrived, or the chunk is given up; what its snapshot did not see."""
         with self._lock:
-            unseen = self._unseen.get(table)
-            if unseen is not None:
-                unseen.difference_update([xid for xid in unseen if snapshot.sees(xid)])
-
-    def keep(self, chunk: Chunk) -> list[Row]:
-        """The rows to emit at the chunk's mark.
-
-        A row is dropped when a change of its key was streamed that the snapshot did not see; all rows are, when the
-        table was truncated so.
-        """
-        with self._lock:
-            newer = {
-                key
-                for sequence, xid, key in self._changes.get(chunk.table, ())
-                if sequence > chunk.start and not chunk.snapshot.sees(xid)
-            }
-            self._end(chunk.id)
-        if not newer:
-            return chunk.rows
-        if WHOLE_TABLE in newer:
-            return []
-        return [row for row in chunk.rows if row[0] not in newer]
-
-    def abandon(self, chunk_id: str) -> None:
-        """The chunk will not come to its mark."""
-        with self._lock:
-            self._end(chunk_id)
-
-    def _end(self, chunk_id: str) -> None:
-        ended = self._open.pop(chunk_id, None)
-        if ended is None:
-            return
-        table = ended[0]
-        changes = self._changes.get(table)
-        if changes:
-            oldest = min((start for name, start in self._open.values() if name == table), default=self._sequence)
-            self._changes[table] = [change for change in changes if change[0] > oldest]
+            found = self._open.pop(chunk, None)
+        if found is None:
+            return Newer()
+        return Newer(frozenset(found.keys), found.everything, found.too_many)
 
     @property
     def size(self) -> int:
-        """How many changes are remembered."""
-        return sum(len(changes) for changes in self._changes.values())
+        """How many changes and transactions are remembered."""
+        with self._lock:
+            return len(self._unseen) + sum(len(chunk.keys) + len(chunk.early) for chunk in self._open.values())

@@ -24,10 +24,20 @@ _INDENT = "    "
 def compose(layout: Layout, options: RenderOptions) -> tuple[str, dict[str, Any]]:
     """The source of `render(p, lsn, state)` and the names that it uses.
 
-    `Refusal` (what it raises when a value has no room) and `recover` (what it calls after an error) are the caller's.
+    The caller adds `Refusal` (raised when a value has no room), `recover` (called after an error) and `moved` (gives the
+    headers of a changed key).
     """
     writer = _Writer(layout, options)
     return writer.source(), writer.namespace
+
+
+def compose_copy(layout: Layout, options: RenderOptions) -> tuple[str, dict[str, Any]]:
+    """The source of `render(line, tail)` for a line of COPY, and the names that it uses.
+
+    `split_row`, `Refusal` and `explain` are the caller's.
+    """
+    writer = _Writer(layout, options)
+    return writer.copy_source(), writer.namespace
 
 
 class _Writer:
@@ -72,6 +82,37 @@ class _Writer:
         self.depth = 1
         self.put("except (ValueError, IndexError) as error:")
         self.put("return recover(p, lsn, state, error)", deeper=1)
+        return "\n".join(self.lines) + "\n"
+
+    def copy_source(self) -> str:
+        """The function of rows that are read: their fields, and the record, `tail` being what stands behind the row."""
+        # A chunk's own headers are the same for all its rows; only rows with special values add to them.
+        self.notes = self.notes and any(column.special for column in self.layout.columns)
+        self.put("def render(line, tail):")
+        self.depth = 1
+        self.put(f"f = split_row(line, {len(self.layout.relation.columns)})")
+        if self.notes:
+            self.put("notes = None")
+        self.put("try:")
+        self.depth = 2
+        for index, columns in sorted(self.by_index.items()):
+            self.put(f"v = f[{index}]")
+            self.put("if v is None:")
+            for column in columns.values():
+                self.null(f"c{column.variable}", column, "new")
+            self.put("else:")
+            for column in columns.values():
+                self.text(f"c{column.variable}", column, "v", "new")
+        self.put("pass")
+        self.depth = 1
+        self.put("except ValueError as error:")
+        self.put("raise explain(f, error) from error", deeper=1)
+        value: list[bytes | str] = [b'{"before":null,"after":', *self.struct("c", self.layout.columns), "tail"]
+        if self.options.value_schemas:
+            schema = self.value_json.schema_text(envelope_schema(self.layout, self.options.topics)).encode()
+            value.insert(0, b'{"schema":' + schema + b',"payload":')
+        headers = "notes and noted(notes)" if self.notes else "None"
+        self.put(f"return f, ({self.layout.topic!r}, {self.key('c')}, {joined(value)}, {headers})")
         return "\n".join(self.lines) + "\n"
 
     def insert(self) -> None:
@@ -123,14 +164,14 @@ class _Writer:
 
     def key_change(self) -> None:
         """An UPDATE of the key: delete and tombstone under the old key, create under the new one."""
+        # The header converter writes a key in a form of its own; a changed key is rare.
+        self.put("to, back = moved(p)")
         records = []
         if "d" not in self.options.skipped:
-            self.put(f"to = ('__debezium.newkey', {self.bare_key('c')})")
             records.append(self.record("d", before="o", after=None, key="key", first="to"))
             if self.options.tombstones:
                 records.append(self.tombstone("key", first="to"))
         if "c" not in self.options.skipped:
-            self.put(f"back = ('__debezium.oldkey', {self.bare_key('o')})")
             records.append(self.record("c", before=None, after="c", key="new_key", first="back"))
         self.put(f"return ({''.join(record + ', ' for record in records)})")
 
@@ -196,12 +237,13 @@ class _Writer:
         # NaN in a precise numeric, an infinite date: a value that the schema has no room for.
         if not column.schema.optional:
             self.put(f"if {variable} == b'null': raise Refusal({column.column.name!r}, 'special')", deeper=1)
-        elif self.strict:
-            self.put(f"if {variable} == b'null': {variable} = {self.fragment(column, None)!r}", deeper=1)
-        elif self.notes and column.in_value:
+            return
+        then = [] if self.fragment(column, None) == b"null" else [f"{variable} = {self.fragment(column, None)!r}"]
+        if self.notes and column.in_value:
             side = "after" if role.startswith("new") else "before"
-            note = f"notes = [*(notes or ()), ({side!r}, {column.name!r}, v)]"
-            self.put(f"if {variable} == b'null': {note}", deeper=1)
+            then.append(f"notes = [*(notes or ()), ({side!r}, {column.name!r}, v)]")
+        if then:
+            self.put(f"if {variable} == b'null': {'; '.join(then)}", deeper=1)
 
     def null(self, variable: str, column: LayoutColumn, role: str) -> None:
         absent = role == "key" and not column.column.key
@@ -212,10 +254,16 @@ class _Writer:
             self.put(f"{variable} = {self.fragment(column, value)!r}", deeper=1)
 
     def unchanged(self, variable: str, column: LayoutColumn, role: str) -> None:
-        marker = repr(self.fragment(column, column.unavailable))
         if role == "new after old" and column.column.key:
             self.put(f"{variable} = o{column.variable}", deeper=1)
             return
+        if column.unavailable is REFUSED:
+            guard = "if kind != 79: " if role == "new after old" else ""
+            self.put(f"{guard}raise Refusal({column.column.name!r}, 'unavailable')", deeper=1)
+            if guard:
+                self.put(f"{variable} = o{column.variable}", deeper=1)
+            return
+        marker = repr(self.fragment(column, column.unavailable))
         if role == "new after old":
             # Only FULL sends the old value; a key tuple leaves the column out.
             self.put(f"{variable} = o{column.variable} if kind == 79 else {marker}", deeper=1)
@@ -252,9 +300,6 @@ class _Writer:
             name, value = (quote(text.encode()) for text in self.layout.key_constant)
             pieces = [*pieces[:-1], b"," + name + b":" + value + b"}"]
         return pieces
-
-    def bare_key(self, prefix: str) -> str:
-        return joined(self.key_struct(prefix))
 
     @staticmethod
     def struct(prefix: str, columns: Sequence[LayoutColumn]) -> list[bytes | str]:

@@ -266,6 +266,7 @@ class TransformError(RecordError):
         position: The record's position as text, where known.
         java_class: The full name of the exception that the Java class throws there, for dead-letter headers.
         java_message: That exception's message, which may quote values.
+        executing_class: The transform's class, as the configuration names it in full.
     """
 
     code = "TRANSFORM"
@@ -281,7 +282,9 @@ class TransformError(RecordError):
         hint: str | None = None,
         java_class: str | None = None,
         java_message: str | None = None,
+        executing_class: str | None = None,
     ) -> None:
+        self.executing_class = executing_class
         self.java_class = java_class
         self.java_message = java_message
         super().__init__(message, topic=topic, table=table, position=position, hint=hint)

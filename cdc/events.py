@@ -36,6 +36,7 @@ OWN_PREFIX: Final = "seam."
 _MESSAGE_ID: Final = "io.debezium.connector.postgresql.LogicalDecodingMessageMonitor$LogicalDecodingMessageId"
 
 HEARTBEAT_PREFIX: Final = OWN_PREFIX + "heartbeat"
+TOKEN_PREFIX: Final = OWN_PREFIX + "token"
 
 _MESSAGE_KEY: Final = struct_schema(
     [("prefix", OPTIONAL_STRING)], name="io.debezium.connector.postgresql.MessageKey", version=1

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
+from cdc.errors import SourceUnavailable
 from cdc.lsn import LSN
-from cdc.postgres.snapshot import Extent, SnapshotReader, SnapshotTable
-from cdc.render_copy import CopyRender, Reading
+from cdc.postgres.snapshot import Extent, SnapshotReader
+from cdc.postgres.snapshot_tables import SnapshotTable
+from cdc.render import Record
+from cdc.render_copy import CopyForm, Reading
 
-Send = Callable[[str, bytes | None, bytes], None]
+Send = Callable[[Record], None]
 
 
 def marked(tables: Sequence[Iterator[bytes]]) -> Iterator[tuple[int, bytes, str]]:
@@ -55,8 +59,7 @@ def _marker(*, first: bool, fresh: bool, last_row: bool, last_table: bool) -> st
 def copy_tables(
     reader: SnapshotReader,
     tables: Sequence[SnapshotTable],
-    renders: Mapping[str, CopyRender],
-    topics: Mapping[str, str],
+    renders: Mapping[str, CopyForm],
     send: Send,
     *,
     snapshot: str | None,
@@ -70,8 +73,7 @@ def copy_tables(
         reader: The connection.
         tables: In the order in which they are read.
         renders: Published `schema.table` -> how its rows are rendered.
-        topics: Published `schema.table` -> topic.
-        send: Takes topic, key and value.
+        send: Takes a record; headers of None stand for the usual ones.
         snapshot: The exported snapshot's name; None for one taken now, per table.
         lsn: `source.lsn` of all rows.
         xid: `source.txId` of all rows.
@@ -79,18 +81,20 @@ def copy_tables(
 
     Returns:
         How many rows there were.
+
+    Raises:
+        SourceUnavailable: A table was rewritten, altered or dropped meanwhile.
     """
     micros = time.time_ns() // 1000
 
     def rows(table: SnapshotTable) -> Iterator[bytes]:
-        reader.begin(table, imported=snapshot)
-        try:
-            yield from reader.rows(table, Extent())
-        finally:
-            reader.end()
+        moment = reader.begin(table, imported=snapshot)
+        yield from reader.rows(table, Extent())
+        if not reader.end(table, moment):
+            raise SourceUnavailable(f"{table.name} was rewritten since its snapshot was taken; it starts again")
 
     count = 0
-    tails: dict[tuple[int, str], bytes] = {}
+    tails: dict[tuple[int, str], Any] = {}
     refreshed = 0
     for index, line, marker in marked([rows(table) for table in tables]):
         table = tables[index]
@@ -102,8 +106,9 @@ def copy_tables(
         tail = tails.get((index, marker))
         if tail is None:
             tail = tails[index, marker] = render.tail(Reading(marker, lsn, micros, time.time_ns(), xid))
-        key, value = render.render(line, tail)
-        send(topics[table.relation.qualified], key, value)
+        record = render.row(line, tail)[1]
+        if record is not None:
+            send(record)
         count += 1
         if count % 10_000 == 0:
             on_progress(table.name, count)

@@ -75,7 +75,7 @@ class LayoutColumn:
         variable: Names the values of this column in generated code.
         null: What NULL becomes; `REFUSED` where the schema has no room for it.
         absent: What a column becomes that an old key tuple leaves out; `REFUSED` where it must be known.
-        unavailable: What an unchanged TOAST value becomes.
+        unavailable: What an unchanged TOAST value becomes; `REFUSED` as above.
         special: Whether some texts of the type have no value.
     """
 
@@ -162,6 +162,8 @@ class _Maker:
         self.strict = options.modes.strict
         self.key_names = key_names(relation, facts, options)
         self.sent_in_key = {column.name for column in relation.columns if column.key}
+        self.resolved: dict[tuple[int, bool], Codec | None] = {}
+        self.ruled: dict[tuple[int, bool], Ruled] = {}
 
     def layout(self) -> Layout:
         relation, names = self.relation, self.options.topics
@@ -200,8 +202,9 @@ class _Maker:
                 continue
             same = in_value.get(index)
             # The row's own fragment serves where the two are written alike.
-            shared = same is not None and same.codec is made.codec and same.null is made.null
-            key.append(replace(made, variable=str(index), in_value=True) if shared else made)
+            if same is not None and same.codec is made.codec and same.absent is made.absent:
+                made = replace(made, variable=str(index), in_value=True)
+            key.append(made)
         return tuple(key)
 
     @staticmethod
@@ -221,10 +224,14 @@ class _Maker:
             return None  # Debezium does not read the facts of a column that values leave out
         return self.facts.columns.get(name)
 
-    def _ruled(self, column: Column, codec: Codec, *, in_key: bool) -> Ruled:
+    def _ruled(self, index: int, column: Column, codec: Codec, *, in_key: bool) -> Ruled:
         if in_key and self.strict:
             return Ruled(codec)  # Debezium's rules do not reach keys
-        ruled = self.options.rules.apply(self.relation.qualified, column.name, describe(column, self.types), codec)
+        place = (index, self._differs(in_key=in_key))
+        if place not in self.ruled:
+            described = describe(column, self.types)
+            self.ruled[place] = self.options.rules.apply(self.relation.qualified, column.name, described, codec)
+        ruled = self.ruled[place]
         if in_key and ruled.equal:
             raise ConfigError(
                 [Problem(ruled.option, f"matches {self.relation.qualified}.{column.name}, which is part of the key: all keys would be equal")],
@@ -232,16 +239,25 @@ class _Maker:
             )  # fmt: skip
         return ruled
 
+    def _differs(self, *, in_key: bool) -> bool:
+        return in_key and self.options.key_modes is not None
+
+    def _codec(self, index: int, column: Column, modes: ValueModes, dimensions: int, *, in_key: bool) -> Codec | None:
+        place = (index, self._differs(in_key=in_key))
+        if place not in self.resolved:
+            self.resolved[place] = resolve(column.type_oid, column.typmod, self.types, modes, dimensions)
+        return self.resolved[place]
+
     def _column(self, index: int, column: Column, *, in_key: bool) -> LayoutColumn | None:
         modes = self.options.modes
         if in_key and self.options.key_modes is not None:
             modes = self.options.key_modes
         known = self._facts(column.name, in_key=in_key)
         dimensions = known.dimensions if known is not None else 1
-        plain = self._codecs(column, modes, dimensions)
+        plain = self._codec(index, column, modes, dimensions, in_key=in_key)
         if plain is None:
             return None
-        ruled = self._ruled(column, plain, in_key=in_key)
+        ruled = self._ruled(index, column, plain, in_key=in_key)
         codec = ruled.codec
         # Without the catalogue's word a column of the key is NOT NULL: Postgres refuses a nullable one as identity.
         not_null = (
@@ -260,14 +276,14 @@ class _Maker:
             absent = null if self.strict else None
         if in_key and not self.strict and not self._is_sent(column):
             absent = REFUSED
+        unavailable = fitted(codec.unavailable, schema)
+        if unavailable is None and not_null:
+            unavailable = REFUSED  # Debezium stops there too
         return LayoutColumn(
             index=index, column=column, name=self.options.adjust_field(column.name), codec=codec, schema=schema,
             before_schema=before, in_value=not in_key, variable=f"k{index}" if in_key else str(index), null=null,
-            absent=absent, unavailable=fitted(codec.unavailable, schema), special=_has_special(codec),
+            absent=absent, unavailable=unavailable, special=_has_special(codec),
         )  # fmt: skip
-
-    def _codecs(self, column: Column, modes: ValueModes, dimensions: int) -> Codec | None:
-        return resolve(column.type_oid, column.typmod, self.types, modes, dimensions)
 
     def _schema(
         self, column: Column, plain: Codec, codec: Codec, known: ColumnFacts | None, modes: ValueModes
@@ -275,7 +291,8 @@ class _Maker:
         schema = codec.schema
         if known is None:
             return schema
-        if known.default is not None and not known.generated:
+        # Debezium takes the expression of a generated column for a default.
+        if known.default is not None and (self.strict or not known.generated):
             pg_type = self.types.get(column.type_oid) or BUILTIN.get(column.type_oid)
             default = (
                 NO_DEFAULT if pg_type is None else default_value(known.default, plain, pg_type, modes, column.typmod)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import linecache
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from cdc.composing import compose
+from cdc.converters.inference import connect_text as header_text
 from cdc.errors import DecodeError, ProtocolError
 from cdc.layout import Layout
 from cdc.source import SourceState, WireHeaders
@@ -21,6 +22,28 @@ from cdc.wire.pgoutput import Delete, Insert, Update, parse_message
 
 Record = tuple[str, bytes | None, bytes | None, WireHeaders]
 """Topic, key, value, headers: what the producer takes."""
+
+
+class Placed(tuple):  # type: ignore[type-arg]  # noqa: SLOT001 - a Record with two things more
+    """A record that a transform gave a partition or a timestamp.
+
+    Attributes:
+        partition: None where the producer's partitioner decides.
+        timestamp: Milliseconds since the Unix epoch; None for the producer's clock.
+    """
+
+    partition: int | None
+    timestamp: int | None
+
+    @classmethod
+    def of(cls, record: Record, partition: int | None, timestamp: int | None) -> Record:
+        """The record, placed."""
+        if partition is None and timestamp is None:
+            return record
+        placed = cls(record)
+        placed.partition, placed.timestamp = partition, timestamp
+        return placed
+
 
 Render = Callable[[bytes, bytes, SourceState], Sequence[Record]]
 """Payload of an Insert, Update or Delete message; LSN of its frame as decimal text; the open transaction."""
@@ -62,19 +85,44 @@ class RenderOptions:
     extended_headers: bool = True
 
 
+_WHY: Final[dict[str, tuple[str, str | None]]] = {
+    "null": ("NULL in a column that the catalogue calls NOT NULL", None),
+    "absent": (
+        "is part of the key and not of the replica identity: the key of this change cannot be known",
+        "ALTER TABLE {table} REPLICA IDENTITY FULL, or choose key columns that the identity holds",
+    ),
+    "unavailable": (
+        "an unchanged TOAST value was not sent, and its schema has no room for a marker",
+        "ALTER TABLE {table} REPLICA IDENTITY FULL",
+    ),
+    "special": (
+        "a value that its schema has no room for, in a column that is NOT NULL",
+        "set decimal.handling.mode=string (numeric) or time.precision.mode=isostring (dates), or see event.processing.failure.handling.mode",
+    ),
+}
+
+
 class Refusal(ValueError):
     """A row holds what its schema has no room for.
 
     Args:
         column: The column's name.
-        why: `null` (a NULL in a required field), `absent` (a key column that was not sent) or `special` (a value
-            such as NaN in a required field).
+        why: `null` (a NULL in a required field), `absent` (a key column that was not sent), `unavailable` (an unchanged
+            TOAST value without a marker) or `special` (a value such as NaN in a required field).
     """
 
     def __init__(self, column: str, why: str) -> None:
         super().__init__(f"{column}: {why}")
         self.column = column
         self.why = why
+
+    def explained(self, table: str, position: str) -> DecodeError:
+        """The error that says so to the operator."""
+        why, hint = _WHY[self.why]
+        return DecodeError(
+            f"column {self.column}: {why}", table=table, position=position,
+            hint=None if hint is None else hint.format(table=table),
+        )  # fmt: skip
 
 
 class ComposedRender:
@@ -92,14 +140,22 @@ class ComposedRender:
 
     def __init__(self, layout: Layout, options: RenderOptions, outgrown: Outgrown | None = None) -> None:
         self.layout = layout
+        self.options = options
         self.outgrown = outgrown
         self.source, names = compose(layout, options)
         name = f"<render {layout.relation.qualified} #{id(self):x}>"
         # Registered, so that a traceback shows the generated line.
         linecache.cache[name] = (len(self.source), None, self.source.splitlines(keepends=True), name)
-        namespace = {**names, "Refusal": Refusal, "recover": self._recover}
+        namespace = {**names, "Refusal": Refusal, "recover": self._recover, "moved": self._moved}
         exec(compile(self.source, name, "exec"), namespace)  # noqa: S102 - our own generated text, names quoted by repr
         self.render: Render = namespace["render"]
+
+    def _moved(self, payload: bytes) -> tuple[tuple[str, bytes], tuple[str, bytes]]:
+        """The headers of the two halves of a changed key."""
+        from cdc.rows import RowRecords  # the plain form knows this module
+
+        new, old = RowRecords(self.layout, self.options).keys(payload)
+        return ("__debezium.newkey", header_text(new).encode()), ("__debezium.oldkey", header_text(old).encode())
 
     def _recover(self, payload: bytes, lsn: bytes, state: SourceState, error: Exception) -> Sequence[Record]:
         """Go on after a row that the generated code could not take, or say what is wrong with it."""
@@ -112,30 +168,13 @@ class ComposedRender:
         raise explain_row(self.layout, message, error, state) from error
 
 
-_WHY = {
-    "null": ("NULL in a column that the catalogue calls NOT NULL", None),
-    "absent": (
-        "is part of the key and not of the replica identity: the key of this change cannot be known",
-        "ALTER TABLE {table} REPLICA IDENTITY FULL, or choose key columns that the identity holds",
-    ),
-    "special": (
-        "a value that its schema has no room for, in a column that is NOT NULL",
-        "set decimal.handling.mode=string (numeric) or time.precision.mode=isostring (dates), or see event.processing.failure.handling.mode",
-    ),
-}
-
-
 def explain_row(layout: Layout, message: Any, error: Exception, state: SourceState) -> Exception:
     """The error that names table, column and position of the value that a codec refused."""
     rows = [getattr(message, name) for name in ("old", "new") if isinstance(getattr(message, name, None), list)]
     relation = layout.relation
     position = f"{state.commit_lsn}/{state.ordinal}"
     if isinstance(error, Refusal):
-        why, hint = _WHY[error.why]
-        return DecodeError(
-            f"column {error.column}: {why}", table=relation.qualified, position=position,
-            hint=None if hint is None else hint.format(table=relation.qualified),
-        )  # fmt: skip
+        return error.explained(relation.qualified, position)
     if isinstance(message, (Insert, Update, Delete)):
         for cells in rows:
             if len(cells) != len(relation.columns):

@@ -6,24 +6,28 @@ Everything around the row is the same for a whole chunk and is composed once.
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, Protocol
 
-from cdc.composing import joined
+from cdc.composing import compose_copy
 from cdc.converters.json import JsonConverter
-from cdc.envelope import envelope_schema
 from cdc.errors import DecodeError
 from cdc.layout import Layout
 from cdc.lsn import LSN
 from cdc.model.schema import Struct
-from cdc.render import RenderOptions
-from cdc.source import SourceOptions, SourceState
-from cdc.values.jsontext import quote
-from cdc.values.registry import IDENTITY
+from cdc.render import Record, Refusal, RenderOptions
+from cdc.source import Note, SourceOptions, SourceState, WireHeaders, note_headers
 from cdc.wire.copytext import split_row
 
-RenderLine = Callable[[bytes, bytes], tuple[bytes | None, bytes]]
-"""A COPY line and the tail of its value -> key and value."""
+Fields = Sequence[bytes | None]
+
+RenderRow = Callable[[bytes, Any], tuple[Fields, Record | None]]
+"""A COPY line and the tail of its value -> its fields, and its record; None where a transform dropped it.
+
+Headers of None stand for the usual ones.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,20 @@ class Reading:
     xid: int | None = None
 
 
+class CopyForm(Protocol):
+    """How rows of a snapshot become records."""
+
+    @property
+    def row(self) -> RenderRow:
+        """Turns a line into its fields and its record."""
+
+    def tail(self, reading: Reading) -> Any:
+        """What `row` takes beside the line."""
+
+    def identity(self, columns: Sequence[str]) -> Callable[[Fields], Hashable]:
+        """What takes the identifying columns out of a row's fields."""
+
+
 class CopyRender:
     """The compiled form of one layout for snapshot rows.
 
@@ -54,7 +72,7 @@ class CopyRender:
         source: What it says about everything around the row.
 
     Attributes:
-        render: The callable.
+        row: The callable.
         source: Its generated source.
     """
 
@@ -63,40 +81,27 @@ class CopyRender:
         self.options = options
         self._state = SourceState(source)
         self._json = JsonConverter(schemas_enable=False, replace_null_with_default=options.null_as_default)
-        key_json = JsonConverter(schemas_enable=options.key_schemas, decimal_numeric=options.key_decimal_numeric)
-        value_json = JsonConverter(schemas_enable=options.value_schemas, decimal_numeric=options.value_decimal_numeric)
-        namespace: dict[str, object] = {"split_row": split_row, "join": b"".join, "explain": self._explain}
-        lines = ["def render(line, tail):", f"    f = split_row(line, {len(layout.relation.columns)})", "    try:"]
-        for column in {c.index: c for c in (*layout.key, *layout.columns)}.values():
-            null = b"null"
-            if options.null_as_default and column.schema.default is not None:
-                null = value_json.payload(column.schema, column.schema.default).encode()
-            name = f"c{column.index}"
-            lines.append(f"        {name} = f[{column.index}]")
-            if column.codec.to_json is IDENTITY:
-                lines.append(f"        if {name} is None: {name} = {null!r}")
-            else:
-                namespace[f"f{column.index}"] = column.codec.to_json
-                lines.append(f"        {name} = {null!r} if {name} is None else f{column.index}({name})")
-        lines += ["    except ValueError as error:", "        raise explain(f, error) from error"]
-        key = "None"
-        if layout.key_schema is not None:
-            pieces = _struct(layout.key)
-            if options.key_schemas:
-                schema = key_json.schema_text(layout.key_schema).encode()
-                pieces = [b'{"schema":' + schema + b',"payload":', *pieces, b"}"]
-            key = _join(pieces)
-        value: list[bytes | str] = [b'{"before":null,"after":', *_struct(layout.columns), "tail"]
-        if options.value_schemas:
-            schema = value_json.schema_text(envelope_schema(layout, options.topics)).encode()
-            value.insert(0, b'{"schema":' + schema + b',"payload":')
-        lines.append(f"    return {key}, {_join(value)}")
-        self.source = "\n".join(lines) + "\n"
+        self.source, names = compose_copy(layout, options)
+        namespace: dict[str, object] = {
+            **names, "split_row": split_row, "Refusal": Refusal, "explain": self._explain,
+            "noted": self._noted,
+        }  # fmt: skip
         name = f"<copy {layout.relation.qualified} #{id(self):x}>"
         # Registered, so that a traceback shows the generated line.
         linecache.cache[name] = (len(self.source), None, self.source.splitlines(keepends=True), name)
         exec(compile(self.source, name, "exec"), namespace)  # noqa: S102 - our own generated text, names quoted by repr
-        self.render: RenderLine = namespace["render"]  # type: ignore[assignment] # defined by the text above
+        self.row: RenderRow = namespace["render"]  # type: ignore[assignment] # defined by the text above
+
+    def identity(self, columns: Sequence[str]) -> Callable[[Fields], Hashable]:
+        """What takes the identifying columns out of a row's fields, as `cdc.wire.identity` does it for the stream."""
+        return identity_of(self.layout, columns)
+
+    def headers(self) -> WireHeaders:
+        """The usual headers, without a position."""
+        return list(self._state.context_headers) or None
+
+    def _noted(self, notes: Sequence[Note]) -> WireHeaders:
+        return [*self._state.context_headers, *note_headers(notes)]
 
     def source_struct(self, reading: Reading) -> Struct:
         """The `source` block of rows of a reading."""
@@ -116,27 +121,21 @@ class CopyRender:
         return (text + "}" if self.options.value_schemas else text).encode()
 
     def _explain(self, fields: list[bytes | None], error: ValueError) -> Exception:
-        for column in {*self.layout.columns, *self.layout.key}:
+        table = self.layout.relation.qualified
+        if isinstance(error, Refusal):
+            return error.explained(table, "snapshot")
+        for column in (*self.layout.columns, *self.layout.key):
             field = fields[column.index]
             if field is None:
                 continue
             try:
                 column.codec.to_json(field)
             except ValueError as reason:
-                return DecodeError(
-                    f"column {column.column.name}: {reason}", table=self.layout.relation.qualified, position="snapshot"
-                )
+                return DecodeError(f"column {column.column.name}: {reason}", table=table, position="snapshot")
         return error
 
 
-def _struct(columns: tuple[object, ...]) -> list[bytes | str]:
-    pieces: list[bytes | str] = []
-    opening = b"{"
-    for column in columns:
-        pieces += [opening + quote(column.name.encode()) + b":", f"c{column.index}"]  # type: ignore[attr-defined]
-        opening = b","
-    return [*pieces, b"}" if columns else b"{}"]
-
-
-def _join(pieces: list[bytes | str]) -> str:
-    return joined(pieces)
+def identity_of(layout: Layout, columns: Sequence[str]) -> Callable[[Fields], Hashable]:
+    """What takes columns out of a row's fields: the one, or a tuple of several."""
+    places = {column.name: index for index, column in enumerate(layout.relation.columns)}
+    return itemgetter(*(places[name] for name in columns))

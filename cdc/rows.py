@@ -60,6 +60,32 @@ class RowRecords:
                 raise
             raise explain_row(self.layout, message, error, state) from error
 
+    def read(self, fields: Sequence[Cell], source: Struct, nanos: int, headers: tuple[Header, ...]) -> SourceRecord:
+        """The record of a row that was read, not streamed.
+
+        Args:
+            fields: The row's texts.
+            source: The `source` block.
+            nanos: When it is processed, nanoseconds since the Unix epoch.
+            headers: The usual headers.
+
+        Raises:
+            ValueError: A codec refused a value.
+        """
+        after = self._new(fields, None, "")
+        value = Struct(self.schema, [None, after, source, None, "r", nanos // 1_000_000, nanos // 1000, nanos])
+        return SourceRecord(
+            self.layout.topic, None, self.layout.key_schema, self._key(fields, ""), self.schema, value, headers=headers,
+            source_partition={"server": self.options.topics.prefix},
+        )  # fmt: skip
+
+    def keys(self, payload: bytes) -> tuple[Struct | None, Struct | None]:
+        """The new and the old key of an Update that brings both rows."""
+        message = parse_message(payload)
+        assert isinstance(message, Update)
+        assert message.old is not None
+        return self._key(message.new, "", message.old, message.old_kind), self._key(message.old, message.old_kind)
+
     def _records(self, message: Any, lsn: int, state: SourceState) -> list[SourceRecord]:
         if isinstance(message, Insert):
             after = self._new(message.new, None, "")
@@ -76,10 +102,10 @@ class RowRecords:
             return self._kept(("u", self._key(message.new, ""), None, after, None), lsn=lsn, state=state)
         before = self._old(message.old, message.old_kind)
         after = self._new(message.new, message.old, message.old_kind)
-        if self.options.skip_unchanged and self.layout.columns and before.values == after.values:
-            return []
         old_key = self._key(message.old, message.old_kind)
         new_key = self._key(message.new, "", message.old, message.old_kind)
+        if self.options.skip_unchanged and self.layout.columns and before.values == after.values:
+            return []
         if self.layout.key and old_key != new_key:
             to, back = ("__debezium.newkey", new_key), ("__debezium.oldkey", old_key)
             return self._kept(("d", old_key, before, None, to), ("c", new_key, None, after, back), lsn=lsn, state=state)
@@ -157,7 +183,7 @@ class RowRecords:
                 return self._old_value(bound, old, kind, None)
             if side is not None:
                 self._note("unavailable", column, b"")
-            return column.unavailable
+            return self._marker(column)
         return self._present(bound, cell, side, column.null, "null")
 
     def _old_value(self, bound: _Bound, cells: Sequence[Cell], kind: str, side: str | None) -> Any:
@@ -165,7 +191,7 @@ class RowRecords:
         column = bound.column
         cell = cells[column.index]
         if cell is UNCHANGED:
-            return column.unavailable
+            return self._marker(column)
         if kind == "K" and not column.column.key:
             return self._present(bound, cell, side, column.absent, "absent")
         return self._present(bound, cell, side, column.null, "null")
@@ -183,6 +209,12 @@ class RowRecords:
             if side is not None:
                 self._note(side, column, cell)
         return value
+
+    @staticmethod
+    def _marker(column: LayoutColumn) -> Any:
+        if column.unavailable is REFUSED:
+            raise Refusal(column.column.name, "unavailable")
+        return column.unavailable
 
     def _note(self, kind: str, column: LayoutColumn, text: bytes) -> None:
         if not self.layout.modes.strict:

@@ -9,24 +9,30 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from cdc.chunks import WHOLE_TABLE, ChangeMemory, Chunk, Row
-from cdc.errors import OperatorError, SeamError
-from cdc.postgres.snapshot import Extent, Moment, SnapshotReader, SnapshotTable
-from cdc.render_copy import CopyRender, Reading
-from cdc.wire.copytext import split_row
-from cdc.wire.pgoutput import UNCHANGED, Insert, Update, parse_message
+from cdc.chunks import ChangeMemory, Key
+from cdc.errors import OperatorError, SeamError, SourceUnavailable
+from cdc.model.relation import Relation
+from cdc.postgres.snapshot import Extent, Moment, SnapshotReader
+from cdc.postgres.snapshot_tables import SnapshotTable
+from cdc.render import Record
+from cdc.render_copy import CopyForm, Reading
+from cdc.report import Finding, Severity
+from cdc.snapshot_state import CHUNK_ROWS, TableState, texts_of
+from cdc.wire.identity import RowIdentity
 
 CHUNK_SECONDS: Final = 0.25
-CHUNK_BYTES: Final = 12_000_000
-CHUNK_ROWS: Final = 20_000
-FIRST_BLOCKS: Final = 64
-REREAD_KEYS: Final = 500
+CHUNK_BYTES: Final = 8_000_000
+HELD_BYTES: Final = 48_000_000
+"""Rendered rows that wait for their marks; a chunk that is being read counts as a whole one."""
+ROW_BYTES: Final = 250
+"""What a rendered row takes in memory beside its text."""
 RETAKE_SECONDS: Final = 300.0
+WRITERS_NOTE_SECONDS: Final = 10.0
+WAIT_SECONDS: Final = 0.2
 
 
 class _TooLarge(Exception):
@@ -34,106 +40,107 @@ class _TooLarge(Exception):
 
 
 @dataclass(slots=True)
-class TableState:
-    """How far one table has come.
+class _Chunk:
+    """One extent, from its choice to its mark.
 
     Attributes:
-        table: The table.
-        next_block: The first page that was not handed to a reader.
-        done_block: Pages below it are done.
-        blocks: How many pages one chunk takes; adapts.
-        filenode: The file that the pages belong to; 0 before the first chunk.
-        after_key: With an override: the last key that is done.
-        assigned_all: Whether the last extent was handed out.
-        complete: Whether all of it is done.
-        rows: Rows emitted or dropped as outdated.
-        waiting: First page -> page after the last, of chunks done out of order; None for the open end.
+        id: Unique in all runs, the content of its mark.
+        state: Its table.
+        extent: What of it is read.
+        generation: Of the table's reading, when it was chosen.
+        identities: What identifies each row.
+        rows: The same rows, rendered; None where a transform dropped one.
+        last_key: With an override: the key to go on after.
+        bytes: That it takes in memory.
     """
 
-    table: SnapshotTable
-    next_block: int = 0
-    done_block: int = 0
-    blocks: int = FIRST_BLOCKS
-    filenode: int = 0
-    after_key: tuple[str, ...] | None = None
-    assigned_all: bool = False
-    complete: bool = False
-    rows: int = 0
-    busy: bool = False
-    generation: int = 0
-    waiting: dict[int, int | None] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """What is recorded."""
-        return {
-            "block": self.done_block, "file": self.filenode, "key": self.after_key, "done": self.complete,
-            "rows": self.rows, "estimate": self.table.rows,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """One extent that a reader works on."""
-
+    id: str
     state: TableState
     extent: Extent
     generation: int
-    reread: bool = False
+    identities: list[Key] = field(default_factory=list)
+    rows: list[Record | None] = field(default_factory=list)
+    last_key: tuple[str, ...] | None = None
+    bytes: int = CHUNK_BYTES
+
+    @property
+    def published(self) -> str:
+        """The name under which the stream knows its table."""
+        return self.state.table.relation.qualified
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A chunk whose mark arrived.
+
+    Attributes:
+        rows: Those that are still the newest of their keys; headers of None stand for the usual ones.
+        done: To be called once they are durable, or are sure to become so together with what records them.
+    """
+
+    rows: list[Record]
+    done: Callable[[], None]
 
 
 class Snapshotter:
     """Reads tables by chunks and hands them to the stream.
 
     Args:
-        tables: The tables, in the order in which they are read.
+        tables: The tables, in the order in which they are read; each has a key.
         renders: Published `schema.table` -> how its rows are rendered.
-        topics: Published `schema.table` -> topic.
         recorded: Table -> what `TableState.as_json` recorded.
         make_reader: Opens a connection.
         threads: How many readers.
+        on_finding: Told what is worth saying.
         pause: Called with the rows of each chunk before it goes out, to keep a rate.
+        failpoint: Called with the name of each step; tests kill the process there.
+        memory: Of changes; its own when left out.
+        marker: `source.snapshot` of the rows.
+        streamed: On a stream that runs already: transactions that it carried, and which may be invisible still.
+        all_known: Whether these are all, so that nobody who has a table open need be waited for.
     """
 
     def __init__(
         self,
         tables: Sequence[SnapshotTable],
-        renders: Mapping[str, CopyRender],
-        topics: Mapping[str, str],
+        renders: Mapping[str, CopyForm],
         recorded: Mapping[str, Any],
         make_reader: Callable[[], SnapshotReader],
         *,
         threads: int = 1,
+        on_finding: Callable[[Finding], None] = lambda _finding: None,
         pause: Callable[[int], None] = lambda _rows: None,
+        failpoint: Callable[[str], None] = lambda _name: None,
+        memory: ChangeMemory | None = None,
+        marker: str = "true",
+        streamed: Iterable[int] = (),
+        all_known: bool = False,
     ) -> None:
+        self.marker = marker
         self.renders = renders
-        self.topics = topics
         self.make_reader = make_reader
+        self.on_finding = on_finding
         self.pause = pause
-        self.memory = ChangeMemory()
-        self.states = {table.name: self._resumed(table, recorded.get(table.name, {})) for table in tables}
+        self.failpoint = failpoint
+        self.memory = memory or ChangeMemory()
+        self.states = {table.name: TableState.resumed(table, recorded.get(table.name, {})) for table in tables}
         self.error: SeamError | None = None
+        # Relation OID as its four wire bytes -> what identifies its rows; of watched tables only.
+        self.identities: dict[bytes, RowIdentity] = {}
+        self._published: dict[str, list[TableState]] = {}
+        for state in self.states.values():
+            if not state.complete:
+                self._published.setdefault(state.table.relation.qualified, []).append(state)
+        self.memory.watch(self._published, streamed)
+        for state in self.states.values():
+            state.checked = all_known
         self._lock = threading.Condition()
-        self._pending: dict[str, tuple[Chunk, _Work]] = {}
-        self._rereads: dict[str, list[tuple[str, ...]]] = {}
+        self._held: dict[str, _Chunk] = {}
         self._stop = threading.Event()
         self._run = secrets.token_hex(4)
         self._count = 0
-        self._limit = threads * 2
+        self._readers: list[SnapshotReader] = []
         self._threads = [threading.Thread(target=self._read, name=f"snapshot-{n}", daemon=True) for n in range(threads)]
-        self._oids = {table.relation.oid: table.relation.qualified for table in tables}
-        self._published: dict[str, list[TableState]] = {}
-        for state in self.states.values():
-            self._published.setdefault(state.table.relation.qualified, []).append(state)
-        self.memory.watch(state.table.relation.qualified for state in self.states.values() if not state.complete)
-
-    @staticmethod
-    def _resumed(table: SnapshotTable, recorded: Mapping[str, Any]) -> TableState:
-        block = recorded.get("block", 0)
-        key = recorded.get("key")
-        return TableState(
-            table, next_block=block, done_block=block, filenode=recorded.get("file", 0), rows=recorded.get("rows", 0),
-            after_key=tuple(key) if key else None, complete=recorded.get("done", False),
-        )  # fmt: skip
 
     # -- the stream's thread -----------------------------------------------------------------------------------------
 
@@ -147,6 +154,9 @@ class Snapshotter:
         self._stop.set()
         with self._lock:
             self._lock.notify_all()
+            readers = list(self._readers)
+        for reader in readers:
+            reader.cancel()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(10)
@@ -154,7 +164,7 @@ class Snapshotter:
     @property
     def complete(self) -> bool:
         """Whether every row is done."""
-        return all(state.complete for state in self.states.values()) and not self._rereads and not self._pending
+        return all(state.complete for state in self.states.values())
 
     def check(self) -> None:
         """Raise what ended a reader.
@@ -165,88 +175,80 @@ class Snapshotter:
         if self.error is not None:
             raise self.error
 
-    def note(self, oid: int, payload: bytes, xid: int, keys: Sequence[bytes | None]) -> None:
-        """The stream carried a row message of a table.
+    def describe(self, relation: Relation) -> None:
+        """The stream described a relation: its row messages look so from here on.
+
+        Raises:
+            SourceUnavailable: It has lost a column that identifies its rows: plan again.
+        """
+        states = self._published.get(relation.qualified)
+        if not states or relation.oid != states[0].table.relation.oid:
+            return
+        try:
+            self.identities[relation.oid.to_bytes(4, "big")] = RowIdentity(relation, states[0].table.key)
+        except ValueError as error:
+            raise SourceUnavailable(f"{error}, while its rows are being read; reading on in its new form") from error
+
+    def note(self, identity: RowIdentity, payload: bytes, xid: int) -> None:
+        """The stream carried a row message of a watched table.
 
         Args:
-            oid: The relation.
+            identity: Of its relation.
             payload: The message.
             xid: Its transaction.
-            keys: The keys of the records that it became.
         """
-        table = self._oids.get(oid)
-        if table is None or not self.memory.watches(table):
-            return
-        self.memory.note(table, xid, [key for key in keys if key is not None])
-        # 'u' is the kind of an unchanged value; it may also stand in a text, which the parser tells apart.
-        if payload[:1] == b"U" and b"u" in payload:
-            self._note_unchanged(table, payload)
-
-    def _note_unchanged(self, table: str, payload: bytes) -> None:
-        """A change that left a TOAST value out: no record before it may hold the value, so its row is read again."""
-        message = parse_message(payload)
-        if not isinstance(message, (Update, Insert)) or UNCHANGED not in message.new:
-            return
-        for state in self._published[table]:
-            if state.complete:
-                continue  # its own rows are out, values included
-            places = {column.name: index for index, column in enumerate(state.table.relation.columns)}
-            cells = [message.new[places[name]] for name in state.table.key if places[name] < len(message.new)]
-            key = tuple(cell.decode() for cell in cells if isinstance(cell, bytes))
-            if key and len(key) == len(state.table.key):
-                with self._lock:
-                    self._rereads.setdefault(state.table.name, []).append(key)
-                    self._lock.notify()
+        keys, left_out = identity.read(payload)
+        self.memory.note(identity.table, xid, keys)
+        if left_out is not None:
+            with self._lock:
+                for state in self._published.get(identity.table, ()):
+                    state.note_left_out(left_out, xid)
 
     def note_truncate(self, oids: Sequence[int], xid: int) -> None:
         """The stream carried a TRUNCATE."""
         for oid in oids:
-            table = self._oids.get(oid)
-            if table is not None:
-                self.memory.note(table, xid, [WHOLE_TABLE])
+            identity = self.identities.get(oid.to_bytes(4, "big"))
+            if identity is not None:
+                self.memory.note(identity.table, xid, None)
 
-    def arrived(self, mark: str) -> tuple[str, list[Row], Callable[[], None]] | None:
+    def arrived(self, mark: str) -> Arrived | None:
         """A mark arrived in the stream.
 
         Returns:
-            Topic, rows to emit, and what to call once they are durable; None for a mark of another run.
+            What to emit; None for a mark of another run, or of a chunk that is to be read again.
         """
         with self._lock:
-            found = self._pending.get(mark)
-        if found is None:
+            chunk = self._held.get(mark)
+        newer = self.memory.end(mark)
+        if chunk is None:
             return None
-        chunk, work = found
-        rows = self.memory.keep(chunk)
-        return chunk.topic, rows, lambda: self._done(mark, chunk, work)
+        if newer.too_many:
+            with self._lock:
+                del self._held[mark]
+                if chunk.generation == chunk.state.generation and not chunk.state.split(chunk.extent):
+                    chunk.state.give_back(chunk.extent)
+                self._lock.notify_all()
+            return None
+        rows = chunk.rows
+        if newer.everything:
+            rows = []
+        elif newer.keys:
+            rows = [row for key, row in zip(chunk.identities, rows, strict=True) if key not in newer.keys]
+        kept = [row for row in rows if row is not None]
+        count, chunk.identities, chunk.rows = len(chunk.rows), [], []
+        return Arrived(kept, lambda: self._done(chunk, count))
 
-    def _done(self, mark: str, chunk: Chunk, work: _Work) -> None:
+    def _done(self, chunk: _Chunk, rows: int) -> None:
         with self._lock:
-            self._pending.pop(mark, None)
-            state = work.state
-            if not work.reread and work.generation == state.generation:
-                state.rows += len(chunk.rows)
-                self._advance(state, chunk, work)
+            self._held.pop(chunk.id, None)
+            state = chunk.state
+            if chunk.generation == state.generation:
+                state.finish(chunk.extent, rows, chunk.last_key)
+            if state.complete and all(other.complete for other in self._published.get(chunk.published, ())):
+                self._published.pop(chunk.published, None)
+                self.identities.pop(state.table.relation.oid.to_bytes(4, "big"), None)
+                self.memory.forget(chunk.published)
             self._lock.notify_all()
-        if self.complete:
-            for published in set(self._oids.values()):
-                self.memory.forget(published)
-
-    @staticmethod
-    def _advance(state: TableState, chunk: Chunk, work: _Work) -> None:
-        """Move the table's unbroken prefix of done pages."""
-        if state.table.override is not None:
-            state.after_key = chunk.state if chunk.state is not None else state.after_key
-            state.complete = chunk.state is None
-            state.busy = False
-            return
-        first, blocks = work.extent.first_block, work.extent.blocks
-        state.waiting[first] = None if blocks is None else first + blocks
-        while state.done_block in state.waiting:
-            end = state.waiting.pop(state.done_block)
-            if end is None:
-                state.complete = True
-                return
-            state.done_block = end
 
     def as_json(self) -> dict[str, Any]:
         """What is recorded with the position."""
@@ -259,171 +261,154 @@ class Snapshotter:
     def _read(self) -> None:
         reader: SnapshotReader | None = None
         try:
-            reader = self.make_reader()
-            while (work := self._next_work()) is not None:
-                self._read_chunk(reader, work)
+            while (chunk := self._next_chunk()) is not None:
+                if reader is None:
+                    reader = self.make_reader()
+                    with self._lock:
+                        self._readers.append(reader)
+                self._read_chunk(reader, chunk)
         except SeamError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - a reader must never end unseen
             self._fail(OperatorError(f"the snapshot reader failed: {type(error).__name__}: {error}"))
         finally:
             if reader is not None:
+                with self._lock:
+                    self._readers.remove(reader)
                 reader.close()
 
     def _fail(self, error: SeamError) -> None:
         with self._lock:
-            self.error = self.error or error
+            if not self._stop.is_set():
+                self.error = self.error or error
             self._stop.set()
             self._lock.notify_all()
 
-    def _next_work(self) -> _Work | None:
+    def _next_chunk(self) -> _Chunk | None:
         with self._lock:
-            while not self._stop.is_set():
-                if len(self._pending) < self._limit:
-                    work = self._choose()
-                    if work is not None:
-                        return work
-                if self.complete:
-                    return None
-                self._lock.wait(0.2)
+            while not self._stop.is_set() and not self.complete:
+                chunk = self._choose()
+                if chunk is not None:
+                    return chunk
+                self._lock.wait(WAIT_SECONDS)
         return None
 
-    def _choose(self) -> _Work | None:
+    def _choose(self) -> _Chunk | None:
+        """The next chunk to read; None when there is none now, or no room for its rows."""
+        if sum(chunk.bytes for chunk in self._held.values()) + CHUNK_BYTES > HELD_BYTES:
+            return None
         for state in self.states.values():
-            if state.complete or state.assigned_all or state.busy:
-                continue
-            if state.table.override is not None:
-                state.busy = True
-                return _Work(state, Extent(after_key=state.after_key, limit=CHUNK_ROWS), state.generation)
-            first = state.next_block
-            state.next_block += state.blocks
-            return _Work(state, Extent(first_block=first, blocks=state.blocks), state.generation)
-        for name, keys in list(self._rereads.items()):
-            batch = tuple(dict.fromkeys(keys[:REREAD_KEYS]))
-            rest = keys[REREAD_KEYS:]
-            if rest:
-                self._rereads[name] = rest
-            else:
-                del self._rereads[name]
-            state = self.states[name]
-            return _Work(state, Extent(keys=batch), state.generation, reread=True)
+            extent = state.take()
+            if extent is not None:
+                self._count += 1
+                chunk = _Chunk(f"{self._run}-{self._count}", state, extent, state.generation)
+                self._held[chunk.id] = chunk
+                return chunk
         return None
 
-    def _read_chunk(self, reader: SnapshotReader, work: _Work) -> None:
-        table = work.state.table
-        with self._lock:
-            self._count += 1
-            mark = f"{self._run}-{self._count}"
+    def _read_chunk(self, reader: SnapshotReader, chunk: _Chunk) -> None:
+        state = chunk.state
+        self._await_writers(reader, state)
         started = time.monotonic()
-        start, before = self.memory.start(mark, table.relation.qualified)
-        try:
-            moment = self._moment(reader, table, before)
-            settled = self._settle(work, moment)
-            if settled is None:
-                self.memory.abandon(mark)
-                return
-            work = settled
-            chunk = Chunk(mark, table.name, self.topics[table.relation.qualified], start, moment.snapshot)
-            chunk.table = table.relation.qualified
-            try:
-                self._render(reader, work, moment, chunk)
-            except _TooLarge:
-                self.memory.abandon(mark)
-                self._halve(work)
-                return
-        except BaseException:
-            self.memory.abandon(mark)
-            raise
-        finally:
-            reader.end()
-        self._adapt(work.state, time.monotonic() - started, chunk)
+        moment = self._moment(reader, chunk)
         with self._lock:
-            self._pending[mark] = (chunk, work)
+            extent = state.settle(chunk.extent, moment) if chunk.generation == state.generation else None
+        if extent is None:
+            reader.abandon()
+            self._drop(chunk)
+            return
+        chunk.extent = extent
+        try:
+            self._render(reader, chunk, moment)
+        except _TooLarge:
+            reader.abandon()
+            self._drop(chunk, lambda: state.split(extent))
+            return
+        if not reader.end(state.table, moment):
+            self._drop(chunk, lambda: state.give_back(extent))
+            return
+        with self._lock:
+            seconds, full = time.monotonic() - started, len(chunk.rows) > CHUNK_ROWS or chunk.bytes > CHUNK_BYTES / 2
+            half = len(chunk.rows) > CHUNK_ROWS / 2 or chunk.bytes > CHUNK_BYTES / 4
+            state.adapt(small=seconds < CHUNK_SECONDS / 2 and not half, large=seconds > CHUNK_SECONDS * 2 or full)
+        self.failpoint("chunk read")
         self.pause(len(chunk.rows))
-        reader.mark(mark)
+        reader.mark(chunk.id)
 
-    def _moment(self, reader: SnapshotReader, table: SnapshotTable, before: frozenset[int]) -> Moment:
+    def _drop(self, chunk: _Chunk, instead: Callable[[], object] = lambda: None) -> None:
+        """A chunk does not come to its mark.
+
+        Args:
+            chunk: The chunk.
+            instead: What is done with its extent, if the table is still being read as it was.
+        """
+        self.memory.end(chunk.id)
+        with self._lock:
+            self._held.pop(chunk.id, None)
+            if chunk.generation == chunk.state.generation:
+                instead()
+            self._lock.notify_all()
+
+    def _await_writers(self, reader: SnapshotReader, state: TableState) -> None:
+        """Let those end that have written the table and are open now: once, before its first chunk of this run.
+
+        One of them may have committed before the stream's start without being visible yet, while it waits for a
+        standby for instance. Its changes are not streamed (again), and a chunk that does not see them would be wrong.
+        """
+        if state.checked:
+            return
+        table = state.table
+        waited_for = reader.writers(table)
+        told = time.monotonic() + WRITERS_NOTE_SECONDS
+        while waited_for and not self._stop.wait(0.01):
+            waited_for &= reader.writers(table)
+            if waited_for and time.monotonic() > told:
+                told = time.monotonic() + 30 * WRITERS_NOTE_SECONDS
+                who = f"{len(waited_for)} transactions that wrote it before the stream's start and are still open"
+                self.on_finding(Finding("SNAPSHOT_WAITS", Severity.NOTE, table.name, f"waits for {who}"))
+        state.checked = True
+
+    def _moment(self, reader: SnapshotReader, chunk: _Chunk) -> Moment:
         """A snapshot that sees every transaction whose change of this table is out already."""
+        table = chunk.state.table
         deadline = time.monotonic() + RETAKE_SECONDS
         while True:
+            self.memory.start(chunk.id, chunk.published)
             moment = reader.begin(table)
-            self.memory.visible(table.relation.qualified, moment.snapshot)
-            if all(moment.snapshot.sees(xid) for xid in before):
+            if self.memory.settle(chunk.id, moment.snapshot):
                 return moment
-            reader.end()
-            if time.monotonic() > deadline or self._stop.wait(0.005):
-                raise OperatorError(
+            reader.abandon()
+            if self._stop.wait(0.005):
+                raise SourceUnavailable("stopped while the snapshot was being read")
+            if time.monotonic() > deadline:
+                raise SourceUnavailable(
                     f"{table.name}: a transaction that was streamed stays invisible for {RETAKE_SECONDS:.0f} s",
                     hint="does it wait for a synchronous standby that is away?",
                 )
 
-    def _settle(self, work: _Work, moment: Moment) -> _Work | None:
-        """Fit the extent to the table as it is now; None when the table starts again from its first page."""
-        state = work.state
-        if state.table.override is not None or work.reread:
-            return work
-        with self._lock:
-            if work.generation != state.generation:
-                return None
-            if not moment.filenode:
-                state.complete = True  # dropped meanwhile: no row of it is left
-                return None
-            if state.filenode and state.filenode != moment.filenode:
-                # Rewritten (VACUUM FULL, CLUSTER, ALTER TABLE): rows moved to other pages, done ones included.
-                state.generation += 1
-                state.filenode, state.next_block, state.done_block, state.assigned_all = moment.filenode, 0, 0, False
-                state.waiting.clear()
-                return None
-            state.filenode = moment.filenode
-            first, blocks = work.extent.first_block, work.extent.blocks
-            if blocks is not None and first + blocks >= moment.blocks and not state.assigned_all:
-                state.assigned_all = True
-                return _Work(state, Extent(first_block=first), work.generation)
-        return work
-
-    def _render(self, reader: SnapshotReader, work: _Work, moment: Moment, chunk: Chunk) -> None:
-        render = self.renders[chunk.table]
-        reading = Reading("true", moment.lsn, moment.clock_micros, time.time_ns())
-        tail, line_of = render.tail(reading), render.render
+    def _render(self, reader: SnapshotReader, chunk: _Chunk, moment: Moment) -> None:
+        table = chunk.state.table
+        render = self.renders[chunk.published]
+        tail, row_of = render.tail(Reading(self.marker, moment.lsn, moment.clock_micros, time.time_ns())), render.row
+        identify = render.identity(table.key)
         size = 0
-        append = chunk.rows.append
-        last: bytes = b""
-        splittable = work.extent.blocks is None or work.extent.blocks > 1
-        splittable = splittable and not work.reread and work.state.table.override is None
-        with closing(reader.rows(work.state.table, work.extent)) as lines:
+        limit = CHUNK_BYTES if self._may_split(chunk.extent, table) else HELD_BYTES * 100
+        identities, rows = chunk.identities, chunk.rows
+        lines = reader.rows(table, chunk.extent)
+        try:
             for line in lines:
-                append(line_of(line, tail))  # type: ignore[arg-type] # tables that are read by chunks have keys
-                size += len(line)
-                last = line
-                if size > CHUNK_BYTES and splittable:
+                fields, record = row_of(line, tail)
+                identities.append(identify(fields))
+                rows.append(record)
+                size += ROW_BYTES + (0 if record is None else len(record[2] or b""))
+                if size > limit and len(rows) > 1:
                     raise _TooLarge
+        finally:
+            lines.close()
         chunk.bytes = size
-        if work.state.table.override is not None and len(chunk.rows) == work.extent.limit:
-            chunk.state = _key_of(last, work.state.table)
+        if chunk.extent.limit is not None and len(rows) >= chunk.extent.limit:
+            chunk.last_key = texts_of(identities[-1])
 
-    def _halve(self, work: _Work) -> None:
-        """Give the extent back in smaller pieces."""
-        state = work.state
-        with self._lock:
-            if work.generation != state.generation:
-                return
-            # Simplest and rare: the table goes on from its done pages with smaller chunks; nothing is emitted twice
-            # that was not in flight, and what was in flight comes again as an equal row.
-            state.generation += 1
-            state.blocks = max(1, state.blocks // 4)
-            state.next_block, state.assigned_all = state.done_block, False
-            state.waiting.clear()
-
-    def _adapt(self, state: TableState, seconds: float, chunk: Chunk) -> None:
-        """Size the next chunk by this one's time and bytes."""
-        with self._lock:
-            if seconds < CHUNK_SECONDS / 2 and chunk.bytes < CHUNK_BYTES / 4 and len(chunk.rows) < CHUNK_ROWS / 2:
-                state.blocks = min(state.blocks * 2, 1 << 20)
-            elif seconds > CHUNK_SECONDS * 2 or chunk.bytes > CHUNK_BYTES / 2 or len(chunk.rows) > CHUNK_ROWS:
-                state.blocks = max(1, state.blocks // 2)
-
-
-def _key_of(line: bytes, table: SnapshotTable) -> tuple[str, ...]:
-    fields = split_row(line, len(table.relation.columns))
-    places = {column.name: index for index, column in enumerate(table.relation.columns)}
-    return tuple((fields[places[name]] or b"").decode() for name in table.key)
+    @staticmethod
+    def _may_split(extent: Extent, table: SnapshotTable) -> bool:
+        return extent.keys is None and table.override is None and (extent.end is None or extent.end - extent.first > 1)

@@ -27,7 +27,7 @@ SPECIAL_HEADER = "seam.special"
 Note = tuple[str, str, bytes]
 """`("unavailable", field, b"")`, or `("before" | "after", field, text)` for a special value."""
 
-WireHeaders = list[tuple[str, bytes]] | None
+WireHeaders = Sequence[tuple[str, bytes | None]] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +180,7 @@ class SourceState:
 
     def headers(self, first: tuple[str, bytes] | None = None, notes: Sequence[Note] | None = None) -> WireHeaders:
         """The headers of the next record: the key-change header first, then the context, then those of our own."""
-        headers = [first] if first is not None else []
-        headers += self.context_headers
+        headers = [first, *self.context_headers] if first is not None else list(self.context_headers)
         if self.position:
             headers.append((POSITION_HEADER, f"{self.position}{self.ordinal}".encode()))
             self.ordinal += 1
@@ -191,7 +190,8 @@ class SourceState:
 
     def connect_headers(self, notes: Sequence[Note] | None = None) -> tuple[Header, ...]:
         """The headers of the next record as Connect headers."""
-        return tuple(Header(name, STRING, value.decode()) for name, value in self.headers(None, notes) or ())
+        own = self.headers(None, notes) or ()
+        return tuple(Header(name, STRING, None if text is None else text.decode()) for name, text in own)
 
     def message_position(self, lsn: LSN) -> None:
         """A message outside of transactions was read; Debezium takes its position for that of a commit."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import confluent_kafka
@@ -22,12 +22,13 @@ from cdc.model.relation import Relation
 from cdc.postgres.snapshot import MARK_PREFIX
 from cdc.postgres.walsender import WAL_SENDER_TIMEOUT_SECONDS, Walsender
 from cdc.relations import Relations
-from cdc.render import Record
+from cdc.render import Placed, Record
 from cdc.snapshotter import Snapshotter
-from cdc.source import SourceState
+from cdc.source import POSITION_HEADER, SourceState
 from cdc.telemetry import Meter
 from cdc.transactional import TransactionalAcknowledger
 from cdc.wire.frames import XLOG_DATA, PrimaryKeepalive, parse_frame
+from cdc.wire.identity import RowIdentity
 from cdc.wire.pgoutput import Begin, Commit, Message, Origin, PgOutput, Truncate, parse_message
 
 DRAIN_MESSAGES: Final = 500
@@ -53,6 +54,10 @@ class Hooks:
         partitions: Topic -> the explicit partition of its records, as Debezium's heartbeats have one.
         snapshot: Reads the rows that are older than the slot; None when there is nothing to read.
         extended_headers: Whether snapshot rows carry headers.
+        placed: Whether records may be `Placed`, as transforms make them.
+        latest: Topic -> further topics that get the rows of chunks too.
+        streamed: Told the id of each transaction that begins.
+        pending: Whether something was asked for that must be done before a goal counts as reached.
     """
 
     records_of: Callable[[PgOutput, int, SourceState], Sequence[Record]] = lambda _message, _lsn, _state: ()
@@ -63,6 +68,10 @@ class Hooks:
     partitions: Mapping[str, int] = field(default_factory=dict)
     snapshot: Snapshotter | None = None
     extended_headers: bool = True
+    placed: bool = False
+    latest: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    streamed: Callable[[int], None] = lambda _xid: None
+    pending: Callable[[], bool] = lambda: False
 
 
 class Task:
@@ -76,6 +85,9 @@ class Task:
         acks: Follows what was received until Postgres is told.
         hooks: What the loop calls out to.
         meter: Counts.
+
+    Attributes:
+        snapshot: Reads the rows that are older than the slot; None when every one is done.
     """
 
     def __init__(
@@ -95,6 +107,9 @@ class Task:
         self.acks = acks
         self.hooks = hooks
         self.meter = meter
+        self.snapshot = hooks.snapshot
+        if self.snapshot is not None:
+            acks.snapshot_state = self.snapshot.as_json
         self._ended = False
 
     # -- the loop ----------------------------------------------------------------------------------------------------
@@ -118,15 +133,16 @@ class Task:
             self.producer.poll(0)
             now = time.monotonic()
             acks.acknowledge(now, idle=not drained)
-            if self.hooks.snapshot is not None:
-                self.hooks.snapshot.check()
+            if self.snapshot is not None:
+                self._look_at_snapshot(self.snapshot)
             if drained:
                 heard = now
                 self.hooks.failpoint("drained")
             elif now - heard > SILENCE_SECONDS:
                 raise SourceUnavailable(f"{self.walsender.where}: the server said nothing for {now - heard:.0f} s")
-            elif now - asked > (ASK_SECONDS if goal is not None else SILENCE_SECONDS / 4):
-                # The answer is a keepalive: it shows that the server lives, and moves an idle slot to the goal.
+            elif now - asked > (ASK_SECONDS if goal is not None or acks.progress is not None else SILENCE_SECONDS / 4):
+                # The answer is a keepalive: it shows that the server lives, and moves an idle slot, and those who wait for
+                # a write that touched no captured table.
                 acks.tell_server(now, reply=True)
                 asked = now
             if now - watched > self.hooks.watch_seconds:
@@ -142,7 +158,19 @@ class Task:
     def _reached(self, goal: LSN | None) -> bool:
         if goal is None or self.acks.acknowledged < goal:
             return False
-        return self.hooks.snapshot is None or self.acks.position.snapshot.get("phase") == "done"
+        return self.snapshot is None and not self.hooks.pending()
+
+    def described(self) -> Sequence[Relation]:
+        """The relations that the stream has described so far."""
+        return list(self.relations.by_oid.values())
+
+    def _look_at_snapshot(self, snapshot: Snapshotter) -> None:
+        """Raise what ended its readers; let it go when every row is done."""
+        snapshot.check()
+        if snapshot.complete:
+            self.meter.snapshot = snapshot.as_json()
+            self.meter.phase = "streaming"
+            self.snapshot = None
 
     def _watch(self) -> None:
         records = self.hooks.watch()
@@ -157,7 +185,8 @@ class Task:
         renderers = self.relations.renderers
         produce = self.producer.produce
         state = self.state
-        acks, snapshot = self.acks, self.hooks.snapshot
+        acks, placed = self.acks, self.hooks.placed
+        watched = None if self.snapshot is None else self.snapshot.identities
         state.set_clock(time.time_ns())
         count = records_sent = 0
         while count < DRAIN_MESSAGES:
@@ -176,6 +205,7 @@ class Task:
             except KeyError:
                 raise _undescribed(frame) from None
             if render is None:
+                acks.ordinal += 1
                 continue
             payload = frame[25:]
             try:
@@ -185,19 +215,22 @@ class Task:
             window = acks.window
             if window is None:
                 raise ProtocolError("a row outside of a transaction", tag=chr(frame[25]), length=len(payload))
-            if snapshot is not None and state.xid is not None:
-                snapshot.note(int.from_bytes(frame[26:30], "big"), payload, state.xid, [r[1] for r in records])
-            acks.ordinal += len(records)
-            if acks.skip:
-                records = self._unskipped(records)
+            if watched is not None and (identity := watched.get(frame[26:30])) is not None:
+                self._note(identity, payload)
+            acks.ordinal += 1
+            if acks.ordinal <= acks.skip:
+                continue
+            records_sent += len(records)
+            if placed:
+                self._send_placed(records, window, payload)
+                continue
             delivered = window.delivered
             for topic, key, value, headers in records:
                 window.outstanding += 1
                 try:
                     produce(topic, value, key, on_delivery=delivered, headers=headers)  # type: ignore[arg-type] # lists are invariant
                 except (BufferError, confluent_kafka.KafkaException) as error:
-                    self._send_slowly((topic, key, value, headers), window, error)
-            records_sent += len(records)
+                    self._send_slowly((topic, key, value, headers), window, error, payload)
         self.meter.records += records_sent
         self.meter.messages += count
         return count
@@ -215,13 +248,14 @@ class Task:
             if self.acks.in_transaction:
                 raise ProtocolError("a begin within a transaction", tag="B", length=len(frame.payload))
             self.state.begin(message.final_lsn, message.commit_micros, message.xid, lsn)
-            window = self.acks.begin(message.final_lsn)
-            self._send(self.hooks.records_of(message, lsn, self.state), window)
+            self.hooks.streamed(message.xid)
+            self._counted(self.hooks.records_of(message, lsn, self.state), self.acks.begin(message.final_lsn))
             self.hooks.failpoint("begin received")
         elif isinstance(message, Commit):
             if self.acks.window is None or message.commit_lsn != self.state.commit_lsn:
                 raise ProtocolError("a commit without its begin", tag="C", length=len(frame.payload))
-            self._send(self.hooks.records_of(message, lsn, self.state), self.acks.window)
+            self.acks.ordinal += 1
+            self._counted(self.hooks.records_of(message, lsn, self.state), self.acks.window)
             self.state.end(message.end_lsn)
             self.acks.commit(message.commit_lsn, message.end_lsn)
             self.meter.transactions += 1
@@ -229,86 +263,120 @@ class Task:
             self.hooks.failpoint("commit received")
         elif isinstance(message, Relation):
             self.relations.define(message)
+            if self.snapshot is not None:
+                self.snapshot.describe(message)
         elif isinstance(message, Origin):
             self.state.came_from(message.name, message.commit_lsn)
         elif isinstance(message, Truncate):
-            if self.hooks.snapshot is not None and self.state.xid is not None:
-                self.hooks.snapshot.note_truncate(message.relations, self.state.xid)
-            self._send(self.hooks.records_of(message, lsn, self.state), self.acks.outside())
+            if self.snapshot is not None and self.state.xid is not None:
+                self.snapshot.note_truncate(message.relations, self.state.xid)
+            self.acks.ordinal += 1
+            self._counted(self.hooks.records_of(message, lsn, self.state), self.acks.outside())
         elif isinstance(message, Message):
             self._message(message, lsn)
 
     def _message(self, message: Message, lsn: int) -> None:
+        if message.transactional:
+            self.acks.ordinal += 1
         if message.prefix == MARK_PREFIX:
-            if self.hooks.snapshot is not None:
-                self._chunk(self.hooks.snapshot, message.content.decode())
+            if self.snapshot is not None:
+                self._chunk(self.snapshot, message.content.decode())
             return
         records = self.hooks.records_of(message, lsn, self.state)
-        if records:
-            self._send(records, self.acks.outside(None if message.transactional else message.lsn))
+        if message.transactional:
+            self._counted(records, self.acks.outside())
+        elif records:
+            self._send(records, self.acks.outside(message.lsn))
+
+    def _note(self, identity: RowIdentity, payload: bytes) -> None:
+        if self.snapshot is not None and self.state.xid is not None:
+            self.snapshot.note(identity, payload, self.state.xid)
 
     def _chunk(self, snapshot: Snapshotter, mark: str) -> None:
         """Emit the chunk whose mark has arrived; it is done once its rows are durable."""
         arrived = snapshot.arrived(mark)
         if arrived is None:
             return
-        topic, rows, done = arrived
-        window = self.acks.outside()
-        produce, delivered, headers_of = self.producer.produce, window.delivered, self.state.headers
-        headers = headers_of() if self.hooks.extended_headers else None
-        own = bool(self.state.position) and headers is not None
-        for key, value in rows:
-            if own:
-                headers = headers_of()
-            window.outstanding += 1
-            try:
-                produce(topic, value, key, on_delivery=delivered, headers=headers)  # type: ignore[arg-type] # lists are invariant
-            except (BufferError, confluent_kafka.KafkaException) as error:
-                self._send_slowly((topic, key, value, headers), window, error)
-        window.when_durable.append(lambda: self._chunk_done(snapshot, done))
-        self.meter.records += len(rows)
+        window, state = self.acks.outside(), self.state
+        produce, delivered = self.producer.produce, window.delivered
+        usual = list(state.context_headers) if self.hooks.extended_headers else []
+        latest = self.hooks.latest
+        position, ordinal = state.position if self.hooks.extended_headers else "", state.ordinal
+        rows = arrived.rows
+        if self.hooks.placed:
+            # Transforms have made each record whole, headers included.
+            self._send_placed(rows, window)
+            rows = []
+        for topic, key, value, own in rows:
+            headers = usual if own is None else own
+            if position:
+                headers = [*headers, (POSITION_HEADER, f"{position}{ordinal}".encode())]
+                ordinal += 1
+            for place in (topic, *latest.get(topic, ())) if latest else (topic,):
+                window.outstanding += 1
+                try:
+                    produce(place, value, key, on_delivery=delivered, headers=headers)  # type: ignore[arg-type] # lists are invariant
+                except (BufferError, confluent_kafka.KafkaException) as error:
+                    self._send_slowly((place, key, value, headers), window, error)
+        state.ordinal = ordinal
+        window.when_durable.append(lambda: self._chunk_done(snapshot, arrived.done))
+        self.meter.records += len(arrived.rows)
         self.hooks.failpoint("chunk emitted")
 
     def _chunk_done(self, snapshot: Snapshotter, done: Callable[[], None]) -> None:
         done()
-        self.acks.position = replace(self.acks.position, snapshot=snapshot.as_json())
-        self.meter.snapshot = self.acks.position.snapshot
-        if self.meter.snapshot["phase"] == "done":
-            self.meter.phase = "streaming"
+        self.meter.snapshot = snapshot.as_json()
+        self.hooks.failpoint("chunk done")
 
     # -- records out -------------------------------------------------------------------------------------------------
 
-    def _unskipped(self, records: Sequence[Record]) -> Sequence[Record]:
-        """Those records of a row that Kafka does not hold from before a restart."""
-        before = self.acks.ordinal - len(records)
-        return records[max(0, self.acks.skip - before) :] if self.acks.skip < self.acks.ordinal else ()
+    def _counted(self, records: Sequence[Record], window: Window) -> None:
+        """Send the records of a message of the running transaction, unless Kafka holds them from before a restart."""
+        if records and self.acks.ordinal > self.acks.skip:
+            self._send(records, window)
 
     def _send(self, records: Sequence[Record], window: Window) -> None:
-        if self.acks.in_transaction:
-            self.acks.ordinal += len(records)
-            if self.acks.skip:
-                records = self._unskipped(records)
         for record in records:
             window.outstanding += 1
             self._send_slowly(record, window, None)
         self.meter.records += len(records)
 
-    def _send_slowly(self, record: Record, window: Window, refused: Exception | None) -> None:
-        """Hand a record over, waiting for room in the queue while the server still gets its answers."""
+    def _send_placed(self, records: Sequence[Record], window: Window, payload: bytes | None = None) -> None:
+        """Send records that transforms may have given a partition or a timestamp."""
+        for record in records:
+            window.outstanding += 1
+            self._send_slowly(record, window, None, payload)
+
+    def _send_slowly(
+        self, record: Record, window: Window, refused: Exception | None, payload: bytes | None = None
+    ) -> None:
+        """Hand a record over, waiting for room in the queue while the server still gets its answers.
+
+        Args:
+            record: The record.
+            window: Its window, where it is counted already.
+            refused: What the producer's first refusal was.
+            payload: The row's message, where the record comes from one.
+        """
         topic, key, value, headers = record
+        partition, timestamp = self.hooks.partitions.get(topic), None
+        if isinstance(record, Placed):
+            partition, timestamp = record.partition, record.timestamp
         try:
             if isinstance(refused, confluent_kafka.KafkaException):
-                raise self.producer.refusal(refused, topic, value, key, table=None) from refused
+                table = (
+                    None if payload is None else self.relations.by_oid[int.from_bytes(payload[1:5], "big")].qualified
+                )
+                raise self.producer.refusal(refused, topic, value, key, table=table) from refused
             while not self.producer.send(
-                topic, value, key, on_delivery=window.delivered, headers=headers,
-                partition=self.hooks.partitions.get(topic),
+                topic, value, key, on_delivery=window.delivered, headers=headers, partition=partition, timestamp=timestamp,
             ):  # fmt: skip
                 self.meter.blocked += 1
                 self.producer.poll(0.05)
-                self.acks.acknowledge(time.monotonic())
+                self.acks.blocked(time.monotonic())
         except RecordError as error:
             window.outstanding -= 1
-            self._send(self._dead_letter(error, value or b""), window)
+            self._send(self._dead_letter(error, payload or value or b""), window)
 
     def _dead_letter(self, error: SeamError, payload: bytes) -> Sequence[Record]:
         if self.hooks.dead_letter is None:

@@ -24,6 +24,7 @@ class Meter:
         flushed_lsn: What the server was told.
         phase: starting, snapshot, streaming, retrying, stopped.
         last_error: The last error's text.
+        healthy: Monotonic time when all was delivered, or a delivery came, last.
         snapshot: How far the initial snapshot has come, as it is recorded.
     """
 
@@ -38,6 +39,7 @@ class Meter:
     flushed_lsn: int = 0
     phase: str = "starting"
     last_error: str | None = None
+    healthy: float = 0.0
     snapshot: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Exactly once: data, position record and snapshot progress in one Kafka transaction; Postgres is told after its commit.
 
 Same interface as `cdc.acknowledger`. A restart fences older producers first (`init_transactions`), then reads the last
-committed position, and skips what it covers: whole transactions by commit LSN, and the first records of a transaction
-that was split over several Kafka transactions.
+committed position, and skips what it covers: whole transactions by commit LSN, and the first messages of a transaction
+that was split over several Kafka transactions. Messages are counted, not records: their number depends on nothing but
+the log and the publication, which is checked. A commit falls between two messages, never into the records of one.
 
 Source: KIP-98; librdkafka's INTRODUCTION, "Transactional Producer".
 """
@@ -11,7 +12,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import confluent_kafka
@@ -23,6 +25,7 @@ from cdc.kafka.positions import PARTITION, POSITIONS_TOPIC, PositionRecord
 from cdc.kafka.producer import Producer
 from cdc.lsn import LSN
 from cdc.postgres.walsender import Walsender
+from cdc.progress import Progress
 from cdc.telemetry import Meter
 
 COMMIT_SECONDS: Final = 0.15
@@ -43,12 +46,14 @@ class TransactionalAcknowledger:
         position: The last committed record.
         meter: Counts.
         failpoint: Called with the name of each step; tests kill the process there.
+        progress: Tells readers how far the log is in Kafka, by a producer without transactions.
 
     Attributes:
         window: The records of the open Kafka transaction; None when none is open.
         in_transaction: Whether a Begin was read whose Commit was not.
-        skip: Records of the running transaction that were committed before a restart.
-        ordinal: Records of the running transaction so far, skipped ones included.
+        skip: Messages of the running transaction whose records were committed before a restart.
+        ordinal: Messages of the running transaction so far, its Begin and skipped ones included.
+        snapshot_state: Gives the state of the snapshot, which is committed with the position; None for none.
         eager: Whether an idle position is recorded at once, because somebody waits for it.
         acknowledged: What a read_committed reader sees, and Postgres may be told.
         position: The last committed record.
@@ -56,7 +61,7 @@ class TransactionalAcknowledger:
 
     def __init__(
         self, walsender: Walsender, producer: Producer, connector: str, position: PositionRecord, *,
-        meter: Meter, failpoint: Callable[[str], None],
+        meter: Meter, failpoint: Callable[[str], None], progress: Progress | None = None,
     ) -> None:  # fmt: skip
         self.walsender = walsender
         self.producer = producer
@@ -64,6 +69,7 @@ class TransactionalAcknowledger:
         self.position = position
         self.meter = meter
         self.failpoint = failpoint
+        self.progress = progress
         self.window: Window | None = None
         self.in_transaction = False
         self.skip = 0
@@ -73,22 +79,27 @@ class TransactionalAcknowledger:
         self.acknowledged = position.end_lsn
         # Only its list of failures is used: the Kafka transaction is the one window.
         self.tracker = AckTracker(position.end_lsn)
+        self.tracker.on_delivered = None if progress is None else progress.delivered
+        self.snapshot_state: Callable[[], Mapping[str, Any]] | None = None
         self._restored = position
         self._running = LSN(0)
         self._commit_lsn = position.commit_lsn
         self._ordinal_done = position.ordinal
         self._end_lsn = position.end_lsn
         self._opened = 0.0
+        self._delivered = 0
         self._committed = 0.0
         self._told = LSN(0)
         self._told_time = 0.0
+        self._moved = 0
+        self._moved_time = 0.0
 
     # -- what was received -------------------------------------------------------------------------------------------
 
     def begin(self, commit_lsn: LSN) -> Window:
         """A transaction starts; what the restored position covers of it is skipped."""
         self.in_transaction = True
-        self.ordinal = 0
+        self.ordinal = 1
         self._running = commit_lsn
         restored = self._restored
         if commit_lsn < restored.commit_lsn or (commit_lsn == restored.commit_lsn and restored.ordinal == 0):
@@ -103,6 +114,8 @@ class TransactionalAcknowledger:
         """The transaction ended."""
         self.in_transaction = False
         self.skip = 0
+        if self.progress is not None:
+            self.progress.writer.committed(end_lsn)
         if commit_lsn >= self._commit_lsn:
             self._commit_lsn, self._ordinal_done = commit_lsn, 0
         self._end_lsn = max(self._end_lsn, end_lsn)
@@ -132,7 +145,7 @@ class TransactionalAcknowledger:
             except confluent_kafka.KafkaException as error:
                 raise self._translated(error) from error
             self.window = self.tracker.open()
-            self._opened = time.monotonic()
+            self._opened, self._delivered = time.monotonic(), self.tracker.delivered
         return self.window
 
     # -- what may be told --------------------------------------------------------------------------------------------
@@ -149,7 +162,8 @@ class TransactionalAcknowledger:
         """
         self.raise_failures()
         if self.window is not None:
-            full = self.window.outstanding >= COMMIT_RECORDS or now - self._opened >= COMMIT_SECONDS
+            records = self.window.outstanding + self.tracker.delivered - self._delivered
+            full = records >= COMMIT_RECORDS or (records and now - self._opened >= COMMIT_SECONDS)
             if full or (idle and not self.in_transaction):
                 self._commit_kafka()
         elif self._end_lsn > self.acknowledged and not self.in_transaction:
@@ -157,8 +171,24 @@ class TransactionalAcknowledger:
             if now - self._committed >= pause:
                 self._ensure_open()
                 self._commit_kafka()
+        else:
+            self.meter.healthy = now
         if self.acknowledged > self._told or self.reply_now or now - self._told_time >= STATUS_SECONDS:
             self.tell_server(now)
+
+    def blocked(self, now: float) -> None:
+        """Answer the server while the producer has no room, in the midst of a message's records: nothing is committed.
+
+        Raises:
+            BrokerUnavailable: Kafka has taken nothing for longer than a transaction may take.
+        """
+        self.raise_failures()
+        if self.reply_now or now - self._told_time >= STATUS_SECONDS:
+            self.tell_server(now)
+        if self.tracker.delivered != self._moved:
+            self._moved, self._moved_time = self.tracker.delivered, now
+        elif now - self._moved_time > DEADLINE_SECONDS and now - self._opened > DEADLINE_SECONDS:
+            raise BrokerUnavailable(f"{self.producer.where}: nothing was acknowledged for {DEADLINE_SECONDS:.0f} s")
 
     def _commit_kafka(self) -> None:
         window = self.window
@@ -166,31 +196,43 @@ class TransactionalAcknowledger:
         for call in window.when_durable:
             # Progress of the snapshot belongs into the same commit as its rows.
             call()
-        # Every source transaction before the running one is whole in this or an earlier commit: its end may be told.
-        if self.in_transaction and self.ordinal:
-            record = self.position.at(self._running, self._end_lsn, max(self.ordinal, self._floor()))
-        else:
-            record = self.position.at(self._commit_lsn, self._end_lsn, self._ordinal_done)
+        window.when_durable.clear()
+        record = self._position()
         self.tell_server(time.monotonic())
-        self.failpoint("produced, not committed")
         while not self.producer.send(
-            POSITIONS_TOPIC, record.encode(), self.connector, on_delivery=window.delivered, partition=PARTITION
+            POSITIONS_TOPIC, record.encode(), self.connector, on_delivery=self._written, partition=PARTITION
         ):
             self.producer.poll(0.05)
-            self.raise_failures()
+            self.blocked(time.monotonic())
+        self.failpoint("produced, not committed")
         try:
             self.producer.client.commit_transaction(DEADLINE_SECONDS)
         except confluent_kafka.KafkaException as error:
             raise self._translated(error) from error
         self.failpoint("committed, not acknowledged")
+        self.tracker.close(window, record.commit_lsn, record.end_lsn)
+        self.tracker.advance()
         self.window = None
         self.position = record
         self.acknowledged = record.end_lsn
-        self._committed = time.monotonic()
+        self._committed = self.meter.healthy = time.monotonic()
+        if self.progress is not None:
+            self.progress.tell(self.acknowledged, self._committed, idle=True)
+        if self.in_transaction:
+            # The rest of a source transaction that was split goes into the next one.
+            self._ensure_open()
 
-    def _floor(self) -> int:
-        """Never record less of the running transaction than was recorded before a restart."""
-        return self._restored.ordinal if self._running == self._restored.commit_lsn else 0
+    def _position(self) -> PositionRecord:
+        """What will be committed: every transaction before the running one whole, and that one as far as it came."""
+        lsn, ordinal = self._commit_lsn, self._ordinal_done
+        if self.in_transaction and (self._running, self.ordinal) > (lsn, ordinal or WHOLE):
+            lsn, ordinal = self._running, self.ordinal
+        record = self.position.at(lsn, self._end_lsn, ordinal)
+        return record if self.snapshot_state is None else replace(record, snapshot=self.snapshot_state())
+
+    def _written(self, error: Any, message: Any) -> None:
+        if error is not None:
+            self.tracker.failures.append((error, message))
 
     def _translated(self, error: Any) -> SeamError:
         self.producer.raise_fatal()
@@ -208,11 +250,12 @@ class TransactionalAcknowledger:
         self.failpoint("status sent")
 
     def raise_failures(self) -> None:
-        """Raise the first delivery that failed.
+        """Raise what forbids to go on: the server's warning that it leaves rows out, or the first failed delivery.
 
         Raises:
-            SeamError: As `cdc.kafka.faults` translates it.
+            SeamError: As the two `faults` modules translate it.
         """
+        self.walsender.raise_warning()
         self.producer.raise_fatal()
         if self.tracker.failures:
             raise delivery_error(*self.tracker.failures[0], where=self.producer.where)

@@ -60,6 +60,14 @@ class ConverterChoice:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
+def _check_avro(side: str, settings: Mapping[str, str], problems: list[Problem]) -> None:
+    if not settings.get("schema.registry.url"):
+        problems.append(Problem(f"{side}.converter.schema.registry.url", "is required by AvroConverter"))
+    strategy = settings.get(f"{side}.subject.name.strategy", "TopicNameStrategy").rpartition(".")[2]
+    if strategy not in ("TopicNameStrategy", "RecordNameStrategy", "TopicRecordNameStrategy"):
+        problems.append(Problem(f"{side}.converter.{side}.subject.name.strategy", f"there is no {strategy}"))
+
+
 def read_converter(side: str, properties: Mapping[str, str], problems: list[Problem]) -> ConverterChoice:
     """Read `key.converter` or `value.converter` and its options.
 
@@ -85,6 +93,8 @@ def read_converter(side: str, properties: Mapping[str, str], problems: list[Prob
             for option in settings
             if option not in known_options
         ]
+    if form is Form.AVRO:
+        _check_avro(side, settings, problems)
     decimal = settings.get("decimal.format", "BASE64").strip().upper()
     if form is Form.JSON and decimal not in ("BASE64", "NUMERIC"):
         problems.append(Problem(f"{prefix}decimal.format", "is neither BASE64 nor NUMERIC"))

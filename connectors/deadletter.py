@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from cdc.errors import DecodeError, RecordError, SeamError
+from cdc.kafka.producer import producer_config
 from cdc.relations import Relations
 from cdc.render import Record
 from cdc.report import Finding, Severity
@@ -16,6 +17,8 @@ from cdc.source import SourceState
 from connectors.postgres import PipelineConfig
 
 PREFIX: Final = "__connect.errors."
+HEADERS_BYTES: Final = 16_384
+"""What the headers of a dead letter take at most."""
 
 
 class DeadLetters:
@@ -36,9 +39,14 @@ class DeadLetters:
         self.tolerant: bool = config.options["errors.tolerance"] == "all"
         self.active = (self.tolerant or self.mode != "fail") and self.topic is not None
         self.count = 0
+        largest = int(producer_config(config.kafka)["message.max.bytes"])
+        self._room = largest - HEADERS_BYTES
 
     def handle(self, error: SeamError, payload: bytes, state: SourceState) -> Sequence[Record]:
         """The dead letter of a record: the message as Postgres sent it, or the record's value, with what happened.
+
+        What is too large for Kafka is too large for the dead-letter topic as well: then the letter has an empty value,
+        and its headers say what was left out and where it is.
 
         Raises:
             SeamError: The error itself, when it is not one of a single record.
@@ -48,25 +56,33 @@ class DeadLetters:
         if not self.tolerant and not isinstance(error, DecodeError):
             raise error  # event.processing.failure.handling.mode speaks of events that cannot be made
         self.count += 1
-        table = error.table
-        if table is None and payload[:1] in (b"I", b"U", b"D"):
-            relation = self.relations.by_oid.get(int.from_bytes(payload[1:5], "big"))
-            table = relation.qualified if relation else None
-        position = error.position or f"{state.commit_lsn}/{state.ordinal}"
+        table, topic = error.table, error.topic
+        if payload[:1] in (b"I", b"U", b"D"):
+            oid = int.from_bytes(payload[1:5], "big")
+            relation, layout = self.relations.by_oid.get(oid), self.relations.layouts.get(oid)
+            table = table or (relation.qualified if relation else None)
+            topic = topic or (layout.topic if layout else None)
+        # The identity that its record was to have: with it a mended one goes back into its topic.
+        position = f"{state.position or f'{state.commit_lsn}/'}{state.ordinal}"
         self.on_finding(Finding("DEAD_LETTER", Severity.WARNING, table or error.topic or "record", error.message))
-        return [(self.topic, None, payload, self._headers(error, table, position))]
+        headers = self._headers(error, topic, table, position)
+        if len(payload) > self._room:
+            return [(self.topic, None, b"", [*(headers or ()), ("seam.omitted.bytes", b"%d" % len(payload))])]
+        return [(self.topic, None, payload, headers)]
 
-    def _headers(self, error: RecordError, table: str | None, position: str) -> list[tuple[str, bytes]] | None:
+    def _headers(
+        self, error: RecordError, topic: str | None, table: str | None, position: str
+    ) -> list[tuple[str, bytes]] | None:
         if not self.config.options["errors.deadletterqueue.context.headers.enable"]:
             return None
         facts = {
-            "topic": error.topic or "",
+            "topic": topic or "",
             "connector.name": self.config.name,
             "task.id": "0",
             "stage": error.stage,
             "class.name": type(error).__module__ + "." + type(error).__qualname__,
             "exception.class.name": type(error).__qualname__,
-            "exception.message": error.message,
+            "exception.message": error.message[:4096],
         }
         headers = [(PREFIX + name, value.encode()) for name, value in facts.items()]
         return [*headers, ("seam.table", (table or "").encode()), ("seam.position", position.encode())]

@@ -16,8 +16,10 @@ from cdc.kafka.faults import delivery_error
 from cdc.kafka.producer import Producer
 from cdc.lsn import LSN
 from cdc.postgres.connection import Source, connect, translated
-from cdc.postgres.snapshot import SnapshotReader, SnapshotTable
-from cdc.render_copy import CopyRender
+from cdc.postgres.snapshot import SnapshotReader
+from cdc.postgres.snapshot_tables import SnapshotTable
+from cdc.render import Placed, Record
+from cdc.render_copy import CopyForm
 from cdc.telemetry import Meter
 
 STALL_SECONDS: Final = 300.0
@@ -44,8 +46,7 @@ class FirstRows:
     def copy(
         self,
         tables: Sequence[SnapshotTable],
-        renders: Mapping[str, CopyRender],
-        topics: Mapping[str, str],
+        renders: Mapping[str, CopyForm],
         *,
         snapshot: str | None,
         lsn: LSN,
@@ -64,14 +65,25 @@ class FirstRows:
         try:
             xid = reader.catalog.value("select txid_current()::int8")
 
-            def send(topic: str, key: bytes | None, value: bytes) -> None:
+            def send(record: Record) -> None:
+                topic, key, value, own = record
+                own = headers() if own is None else own
+                place = (record.partition, record.timestamp) if isinstance(record, Placed) else (None, None)
                 self._window.outstanding += 1
-                while not self.producer.send(topic, value, key, on_delivery=self._window.delivered, headers=headers()):
+                while not self.producer.send(
+                    topic,
+                    value,
+                    key,
+                    on_delivery=self._window.delivered,
+                    headers=own,
+                    partition=place[0],
+                    timestamp=place[1],
+                ):
                     self._wait()
                 self.meter.records += 1
 
             rows = copy_tables(
-                reader, tables, renders, topics, send, snapshot=snapshot, lsn=lsn, xid=xid & 0xFFFFFFFF,
+                reader, tables, renders, send, snapshot=snapshot, lsn=lsn, xid=xid & 0xFFFFFFFF,
                 on_progress=self._progress,
             )  # fmt: skip
         finally:

@@ -21,15 +21,16 @@ from cdc.postgres.publication import (
     standing,
 )
 from cdc.postgres.slot import Slot, create_slot
-from cdc.postgres.snapshot import SnapshotTable
+from cdc.postgres.snapshot_tables import SnapshotTable
 from cdc.relations import renamed
-from cdc.render_copy import CopyRender
+from cdc.render_copy import CopyForm
 from cdc.report import Finding, Severity, blocking
 from cdc.source import SourceState
 from connectors.first_rows import ExportedSnapshot, FirstRows
 from connectors.recorder import Recorder
 from connectors.session import Session
 from connectors.snapshot_plan import SnapshotMode, SnapshotPlan, names, plan_snapshot
+from connectors.topic_forms import form_findings
 
 
 class Publications:
@@ -137,7 +138,7 @@ class FirstStart:
         """
         config, session = self.config, self.session
         catalog, identity = session.catalog, session.identity
-        tell(session, check_database(catalog, config.wanted))
+        tell(session, [*check_database(catalog, config.wanted), *form_findings(config, catalog)])
         made: list[str] = []
         publication = self.publications.ensure(made)
         plan = plan_snapshot(config, catalog) if self.mode.first else None
@@ -211,24 +212,23 @@ class FirstStart:
     ) -> None:
         """Copy tables whole, in one Kafka transaction where records must be there exactly once."""
         session = self.session
-        renders, topics = renders_of(session, plan)
         state = SourceState(self.config.source_options, record.system_id, record.timeline)
         state.begin(record.end_lsn, 0, 0, 0)
         headers = state.headers if self.config.render.extended_headers else lambda: None
         if self.config.exactly_once:
             session.producer.client.begin_transaction()
         rows = FirstRows(self.config.source, session.producer, session.meter, session.stop).copy(
-            tables, renders, topics, snapshot=snapshot, lsn=record.end_lsn, headers=headers,
+            tables, renders_of(session, plan), snapshot=snapshot, lsn=record.end_lsn, headers=headers,
             query_timeout=self.config.options["database.query.timeout.ms"],
         )  # fmt: skip
         session.note("SNAPSHOT_WHOLE_DONE", names(tables), f"{rows} rows read")
 
 
-def renders_of(session: Session, plan: SnapshotPlan) -> tuple[dict[str, CopyRender], dict[str, str]]:
-    """Published `schema.table` -> how its rows are rendered, and its topic."""
-    config = session.config
-    renders = {name: CopyRender(layout, config.render, config.source_options) for name, layout in plan.layouts.items()}
-    return renders, {name: layout.topic for name, layout in plan.layouts.items()}
+def renders_of(session: Session, plan: SnapshotPlan) -> dict[str, CopyForm]:
+    """Published `schema.table` -> how its rows are rendered."""
+    for layout in plan.layouts.values():
+        session.forms.ensure(layout)
+    return {name: session.emitter.make_copy(layout) for name, layout in plan.layouts.items()}
 
 
 def tell_keyless(session: Session, tables: Sequence[SnapshotTable], what: str) -> None:

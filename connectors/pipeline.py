@@ -8,32 +8,38 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from cdc.acknowledger import Acknowledger
 from cdc.errors import OperatorError
-from cdc.events import Events
+from cdc.events import TOKEN_PREFIX, Events
 from cdc.kafka.positions import PositionRecord
+from cdc.kafka.signals import SIGNALS_TOPIC
 from cdc.kafka.status import STATUS_TOPIC
-from cdc.layout import Layout
 from cdc.lsn import LSN
-from cdc.postgres.catalog import Catalog
 from cdc.postgres.publication import RecordedPublication
 from cdc.postgres.snapshot import SnapshotReader
-from cdc.relations import CatalogueView, MakeRender, Relations
-from cdc.render import Outgrown, Render
+from cdc.progress import Progress
+from cdc.recent import RecentTransactions
+from cdc.relations import Relations
+from cdc.render import Record
 from cdc.report import Finding
 from cdc.snapshotter import Snapshotter
 from cdc.source import SourceState
 from cdc.task import Hooks, Task
 from cdc.telemetry import Meter
 from cdc.transactional import TransactionalAcknowledger
+from cdc.wire.pgoutput import Message, PgOutput
 from connectors.deadletter import DeadLetters
-from connectors.emit import Emitter
+from connectors.debezium_signals import SIGNAL_PREFIX
+from connectors.decorate import decorated
+from connectors.emit import catalogue_view, layout_options
 from connectors.first_start import FirstStart, Publications, renders_of, tell_keyless
 from connectors.postgres import PipelineConfig
 from connectors.recorder import Recorder
+from connectors.requests import LOOK_SECONDS, Requests
 from connectors.session import Session
 from connectors.snapshot_plan import plan_snapshot, snapshot_mode
 from connectors.watch import Watch
@@ -53,13 +59,6 @@ def failpoint_from_environment() -> Callable[[str], None]:
                 os.kill(os.getpid(), 9)
 
     return reached
-
-
-def catalogue_view(catalog: Catalog, *, strict: bool) -> CatalogueView:
-    """What the relations see of the catalogue; Debezium looks a table up by the name that it had."""
-    if strict:
-        return CatalogueView(lambda relation: catalog.named_table_facts(relation.schema, relation.name), catalog.types)
-    return CatalogueView(lambda relation: catalog.table_facts(relation.oid), catalog.types)
 
 
 class Pipeline:
@@ -100,6 +99,7 @@ class Pipeline:
         )
         recorder = Recorder(session, wrote=self.wrote)
         snapshot: Snapshotter | None = None
+        requests: Requests | None = None
         try:
             first = FirstStart(session, recorder, self.mode)
             if not self.mode.streams:
@@ -107,7 +107,9 @@ class Pipeline:
                 return
             record, confirmed = self._position(session, recorder, first)
             snapshot = self._chunks(session, record)
-            task = self._task(session, record, confirmed, snapshot, first.publications)
+            if self.manage_topics:
+                requests = Requests(session, RecentTransactions(), failpoint_from_environment())
+            task = self._task(session, record, confirmed, snapshot, first.publications, requests)
             start = record.end_lsn if self.config.exactly_once else LSN(0)
             session.walsender.start(record.slot, record.publication, start)
             # Only now is the slot ours: another reader's record must not be set back.
@@ -121,6 +123,8 @@ class Pipeline:
             self.wrote = recorder.wrote
             if snapshot is not None:
                 snapshot.stop()
+            if requests is not None:
+                requests.close()
             session.close()
 
     def _position(self, session: Session, recorder: Recorder, first: FirstStart) -> tuple[PositionRecord, LSN]:
@@ -142,7 +146,7 @@ class Pipeline:
         else:
             confirmed = recorder.check(slot, record)
             record = self._next_start(session, record, first.publications)
-            if self.mode.always:
+            if self.mode.always and not self.wrote:  # not again for another attempt of the same process
                 record = replace(record, snapshot={"phase": "chunks", "tables": {}})
         return replace(record, instance=self.instance), confirmed
 
@@ -164,12 +168,11 @@ class Pipeline:
         if record.snapshot.get("phase") != "chunks":
             return None
         plan = plan_snapshot(self.config, session.catalog)
-        renders, topics = renders_of(session, plan)
         options = self.config.options
         snapshotter = Snapshotter(
-            plan.keyed, renders, topics, record.snapshot.get("tables", {}),
+            plan.keyed, renders_of(session, plan), record.snapshot.get("tables", {}),
             lambda: SnapshotReader(self.config.source, query_timeout=options["database.query.timeout.ms"]),
-            threads=options["snapshot.max.threads"],
+            threads=options["snapshot.max.threads"], on_finding=self.on_finding, failpoint=failpoint_from_environment(),
         )  # fmt: skip
         if self.mode.always and plan.keyless:
             tell_keyless(session, plan.keyless, "are not read again at every start")
@@ -183,53 +186,78 @@ class Pipeline:
         confirmed: LSN,
         snapshot: Snapshotter | None,
         publications: Publications,
+        requests: Requests | None,
     ) -> Task:
         config, catalog = self.config, session.catalog
-        layout = config.layout
-        if catalog.encoding() == "SQL_ASCII":
-            layout = replace(layout, modes=replace(layout.modes, verify_encoding=True))
-        emitter = Emitter(config, layout)
+        layout = layout_options(config, catalog)
+        emitter = session.emitter
         relations = Relations(
             layout, config.render, catalogue_view(catalog, strict=config.strict),
-            make_render=_with_topic(session, emitter.make_render), on_finding=self.on_finding,
+            make_render=decorated(session, emitter.make_render, requests), on_finding=self.on_finding,
         )  # fmt: skip
-        state = SourceState(config.source_options, session.identity.system_id, session.identity.timeline)
+        identity = session.identity
+        state = SourceState(config.source_options, identity.system_id, identity.timeline, time.time_ns() // 1000)
         failpoint = failpoint_from_environment()
+        progress = session.progress(record.end_lsn if config.exactly_once else confirmed)
         acks: Acknowledger | TransactionalAcknowledger
         if config.exactly_once:
             acks = TransactionalAcknowledger(
-                session.walsender, session.producer, config.name, record, meter=self.meter, failpoint=failpoint
+                session.walsender,
+                session.producer,
+                config.name,
+                record,
+                meter=self.meter,
+                failpoint=failpoint,
+                progress=progress,
             )
         else:
             acks = Acknowledger(
                 session.walsender, session.producer, config.name, record, confirmed, meter=self.meter,
-                failpoint=failpoint, stall_seconds=config.options["seam.retry.timeout.ms"] / 1000,
+                failpoint=failpoint, stall_seconds=config.options["seam.retry.timeout.ms"] / 1000, progress=progress,
             )  # fmt: skip
         dead_letters = DeadLetters(config, relations, self.on_finding)
         events = Events(
             config.render, relations.layouts, emitter.emit, binary_mode=config.options["binary.handling.mode"],
-            publishes=config.publishes_message,
+            publishes=config.publishes_message, on_message=_token_reader(progress),
         )  # fmt: skip
         watch = Watch(session, publications, RecordedPublication(record.tables, **record.publication_form), events)
         hooks = Hooks(
-            records_of=events.records_of,
+            records_of=events.records_of if requests is None else _with_signals(events, requests),
             dead_letter=dead_letters.handle if dead_letters.active else None,
-            watch=watch.look,
-            watch_seconds=watch.seconds,
+            watch=watch.look if requests is None else lambda: [*watch.look(), *requests.look()],
+            watch_seconds=watch.seconds if requests is None else min(watch.seconds, LOOK_SECONDS),
             failpoint=failpoint,
-            partitions={config.render.topics.heartbeat(): 0, STATUS_TOPIC: 0},
+            partitions={config.render.topics.heartbeat(): 0, STATUS_TOPIC: 0, SIGNALS_TOPIC: 0},
             snapshot=snapshot,
             extended_headers=config.render.extended_headers,
+            latest=session.forms.latest,
+            placed=not emitter.direct,
         )
-        return Task(session.walsender, session.producer, relations, state, acks, hooks, self.meter)
+        if requests is not None:
+            hooks.streamed, hooks.pending = requests.recent.add, lambda: requests.pending
+        task = Task(session.walsender, session.producer, relations, state, acks, hooks, self.meter)
+        if requests is not None:
+            requests.attach(task)
+        return task
 
 
-def _with_topic(session: Session, make_render: MakeRender) -> MakeRender:
-    """A table that appears while the stream runs gets its topic before its first record."""
+def _token_reader(progress: Progress | None) -> Callable[[Message], None]:
+    """Hands the tokens of writers on to those who wait for them."""
 
-    def make(layout: Layout, outgrown: Outgrown) -> Render:
-        if session.topics is not None:
-            session.topics.ensure([layout.topic])
-        return make_render(layout, outgrown)
+    def read(message: Message) -> None:
+        if progress is not None and message.prefix == TOKEN_PREFIX:
+            identity = message.content.decode("utf-8", "replace")
+            progress.writer.token(identity, None if message.transactional else message.lsn)
 
-    return make
+    return read
+
+
+def _with_signals(events: Events, requests: Requests) -> Callable[[PgOutput, int, SourceState], Sequence[Record]]:
+    """A logical message may be a signal; every other message is an event."""
+
+    def records_of(message: PgOutput, lsn: int, state: SourceState) -> Sequence[Record]:
+        if isinstance(message, Message) and message.prefix == SIGNAL_PREFIX:
+            return requests.of_message(message)
+        return events.records_of(message, lsn, state)
+
+    return records_of

@@ -36,6 +36,7 @@ from connectors.postgres_options import OPTIONS
 from connectors.retire import retire as take_back
 from connectors.retire import write_record
 from connectors.status import pipeline_status
+from connectors.topic_forms import form_findings
 from connectors.worker import Worker
 
 File = Annotated[Path, typer.Argument(help="A connector configuration: JSON, .properties or seam.toml.")]
@@ -165,7 +166,12 @@ def check(
         else:
             STDOUT.print(script, markup=False)
         return
-    findings = [*config.findings, *check_database(catalog, config.wanted), *_check_kafka(config, catalog)]
+    findings = [
+        *config.findings,
+        *check_database(catalog, config.wanted),
+        *form_findings(config, catalog),
+        *_check_kafka(config, catalog),
+    ]
     write_findings(findings, output)
     blockers = blocking(findings)
     if blockers:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from cdc.column_rules import ColumnRules, column_rules
 from cdc.errors import ConfigError, Problem
 from cdc.kafka.client import ClientOptions, client_options
+from cdc.kafka.reference import ReferenceTopics
 from cdc.layout import LayoutOptions
 from cdc.options import Options
 from cdc.postgres.connection import Source
@@ -24,8 +25,10 @@ from cdc.report import Finding
 from cdc.selection import compile_patterns, literal_tables, select, selection_problems, split_patterns
 from cdc.source import SourceOptions
 from cdc.topics import ADJUSTMENTS, Routing, TopicNames, escape_topic, sanitize_topic
+from cdc.transforms import Chain, Surroundings, compile_chain
 from cdc.values.registry import ValueModes
 from connectors.converters import ConverterChoice, read_converter
+from connectors.form_options import form_problems
 from connectors.postgres_options import OPTIONS
 from connectors.topic_rules import TopicRule, read_rules
 
@@ -48,6 +51,8 @@ class PipelineConfig:
         wanted: What it asks of the database.
         findings: What is worth saying about it.
         topic_rules: Topics as declared.
+        chain: The single message transforms, checked; `running_chain` gives the one that may read reference topics.
+        properties: The configuration as text, references resolved; may hold secrets.
     """
 
     name: str
@@ -61,6 +66,8 @@ class PipelineConfig:
     wanted: Wanted
     findings: tuple[Finding, ...]
     topic_rules: tuple[TopicRule, ...] = ()
+    chain: Chain = field(default_factory=lambda: Chain(()))
+    properties: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def publishes_message(self, prefix: str) -> bool:
         """Whether logical messages of a prefix are published."""
@@ -115,6 +122,8 @@ def read(
             )
         )
     problems += _combinations(options)
+    value_schemas = str(resolved.get("value.converter.schemas.enable", "true")).lower() == "true"
+    problems += [Problem(*found) for found in form_problems(options, value_schemas=value_schemas)]
     kafka = ClientOptions("")
     try:
         kafka = client_options(str(servers or ""), resolved, prefix="producer.override.")
@@ -122,7 +131,6 @@ def read(
         problems += error.problems
     key, value = (read_converter(side, resolved, problems) for side in ("key", "value"))
     key_columns = _key_columns(options, problems)
-    topic_rules = _topic_rules(options, resolved, problems)
     strict = options.get("seam.compat") == "strict"
     rules, routing = ColumnRules(), None
     try:
@@ -130,10 +138,17 @@ def read(
         routing = _routing(options)
     except ConfigError as error:
         problems += error.problems
+    topic_rules = _topic_rules(options, resolved, problems)
+    chain = Chain(())
+    try:
+        chain = compile_chain(resolved, _surroundings(options, strict=strict))
+    except ConfigError as error:
+        problems += error.problems
     if problems:
         raise ConfigError(problems, source=origin)
     findings = (*secrets, *options.findings)
-    return _assemble(name, options, kafka, (key, value), _Shapes(key_columns, rules, routing), findings, topic_rules)
+    config = _assemble(name, options, kafka, (key, value), _Shapes(key_columns, rules, routing), findings, topic_rules)
+    return replace(config, chain=chain, properties=resolved)
 
 
 def _combinations(options: Options) -> list[Problem]:
@@ -153,6 +168,38 @@ def _combinations(options: Options) -> list[Problem]:
     if options.get("snapshot.mode") == "custom":
         problems.append(Problem("snapshot.mode", "custom names a Java class, which the native engine cannot run"))
     return problems
+
+
+def _surroundings(options: Options, *, strict: bool) -> Surroundings:
+    """What transforms may know of the pipeline beside their own options."""
+    known = {
+        "host": options.get("database.hostname"), "database": options.get("database.dbname"),
+        "slot": options.get("slot.name"), "connector": options.get("name"), "prefix": options.get("topic.prefix"),
+    }  # fmt: skip
+    source = {name: str(value) for name, value in known.items() if value is not None}
+    return Surroundings(strict=strict, source=source, reader=_NoRecords())
+
+
+class _NoRecords:
+    """Stands in for reference topics while a configuration is only checked."""
+
+    def read_to_end(self, topic: str) -> tuple[()]:
+        """Nothing."""
+        del topic
+        return ()
+
+    read_new = read_to_end
+
+
+def running_chain(config: PipelineConfig, tables: ReferenceTopics) -> Chain:
+    """The chain of a pipeline that runs.
+
+    Args:
+        config: The configuration.
+        tables: Reads reference topics, to their end before the first record passes.
+    """
+    surroundings = _surroundings(config.options, strict=config.strict)
+    return compile_chain(config.properties, replace(surroundings, reader=tables))
 
 
 def _topic_rules(options: Options, resolved: Mapping[str, str], problems: list[Problem]) -> tuple[TopicRule, ...]:
@@ -266,7 +313,7 @@ def _assemble(
     converters: tuple[ConverterChoice, ConverterChoice],
     shapes: _Shapes,
     findings: tuple[Finding, ...],
-    rules: tuple[TopicRule, ...],
+    topic_rules: tuple[TopicRule, ...],
 ) -> PipelineConfig:
     strict = options["seam.compat"] == "strict"
     topics = _topics(options, shapes.routing)
@@ -288,7 +335,8 @@ def _assemble(
             shapes.key_columns,
             shapes.rules,
             ADJUSTMENTS[options["field.name.adjustment.mode"]].field,
-            options["include.schema.comments"],
+            # Debezium's stream has no comments, whatever the option says.
+            options["include.schema.comments"] and not strict,
         ),
         render=RenderOptions(
             topics=topics,
@@ -323,7 +371,7 @@ def _assemble(
             literal_tables=literal_tables(split_patterns(options["table.include.list"])),
         ),
         findings=findings,
-        topic_rules=rules,
+        topic_rules=topic_rules,
     )
 
 

@@ -12,14 +12,20 @@ from typing import Any, Final
 from cdc.kafka.admin import Admin
 from cdc.kafka.positions import POSITIONS_TOPIC, ensure_topics
 from cdc.kafka.producer import Producer
+from cdc.kafka.progress import PROGRESS_TOPIC, ProgressWriter
+from cdc.kafka.signals import SIGNALS_TOPIC
 from cdc.kafka.status import STATUS_TOPIC
+from cdc.lsn import LSN
 from cdc.postgres.catalog import Catalog
 from cdc.postgres.connection import connect
 from cdc.postgres.preflight import captured
 from cdc.postgres.walsender import Walsender
+from cdc.progress import Progress
 from cdc.report import Finding, Severity
 from cdc.telemetry import Meter
+from connectors.emit import Emitter
 from connectors.postgres import PipelineConfig
+from connectors.topic_forms import TopicForms
 from connectors.topic_rules import Topics
 
 TRANSACTION_TIMEOUT_MS: Final = 120_000
@@ -57,8 +63,11 @@ class Session:
         self.instance = instance
         self.catalog = Catalog(connect(config.source), config.source)
         self.topics: Topics | None = None
+        self.forms = TopicForms(config, None)
         self._walsender: Walsender | None = None
         self._producer: Producer | None = None
+        self._emitter: Emitter | None = None
+        self._side_producer: Producer | None = None
         try:
             self._open(manage_topics)
         except BaseException:
@@ -80,9 +89,10 @@ class Session:
         brokers = self._producer.reach(min(20.0, max(2.0, patience)))
         if manage_topics:
             admin = Admin(config.kafka)
-            ensure_topics(admin, [POSITIONS_TOPIC, STATUS_TOPIC])
+            ensure_topics(admin, [POSITIONS_TOPIC, STATUS_TOPIC, PROGRESS_TOPIC, SIGNALS_TOPIC])
             self.topics = Topics(config.topic_rules, admin)
             self._ensure_topics()
+            self.forms = TopicForms(config, self.topics)
         if config.exactly_once and brokers == 1:
             self.say(
                 "ONE_BROKER", Severity.WARNING, config.kafka.bootstrap_servers,
@@ -97,6 +107,13 @@ class Session:
             self.note("TOPIC_CREATED", topic, "is created as declared")
 
     @property
+    def emitter(self) -> Emitter:
+        """Renders and converts; made when it is first asked for."""
+        if self._emitter is None:
+            self._emitter = Emitter(self.config)
+        return self._emitter
+
+    @property
     def walsender(self) -> Walsender:
         """The replication connection."""
         assert self._walsender is not None
@@ -107,6 +124,21 @@ class Session:
         """The producer; a transactional one where records must be there exactly once."""
         assert self._producer is not None
         return self._producer
+
+    def progress(self, start: LSN) -> Progress | None:
+        """What tells readers how far the log is in Kafka; None where it is switched off.
+
+        Args:
+            start: The end LSN that the stream begins at.
+        """
+        config = self.config
+        if not config.options["seam.progress.enable"]:
+            return None
+        if config.exactly_once:
+            # What the records say is true only after the commit, so they must not be part of it.
+            self._side_producer = Producer(config.kafka)
+        writer = ProgressWriter(config.options["topic.prefix"], self.identity.system_id, self.identity.timeline, start)
+        return Progress(writer, self._side_producer or self.producer)
 
     def say(self, code: str, severity: Severity, subject: str, evidence: str) -> None:
         """Tell a finding."""
@@ -127,6 +159,11 @@ class Session:
             self._walsender.close()
             self._walsender = None
         self.catalog.connection.close()
+        if self._emitter is not None:
+            self._emitter.close()
+        if self._side_producer is not None:
+            self._side_producer.close(purge=True)
+            self._side_producer = None
         if self._producer is not None:
             self._producer.close(purge=self._producer.in_queue() > 0)
             self._producer = None

@@ -58,6 +58,9 @@ class Watch:
             self._heartbeat_time = now
             # On 15 and newer empty transactions are not sent: only a message moves the slot of a filtered database.
             self.session.catalog.rows("select pg_logical_emit_message(false, %s, '')::text", (HEARTBEAT_PREFIX,))
+            action = self.session.config.options["heartbeat.action.query"]
+            if action:
+                self.session.catalog.run(action)
             records += self.events.heartbeat(time.time_ns() // 1_000_000)
         return records
 

@@ -21,6 +21,8 @@ from connectors.postgres import PipelineConfig, with_run_id
 
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 15.0
+SETTLED_SECONDS: Final = 10.0
+"""A stream that was well for so long has recovered, also where there was nothing to acknowledge."""
 
 
 class Verdict(Enum):
@@ -87,6 +89,7 @@ class Worker:
         progress, acknowledged, attempt = time.monotonic(), self.meter.flushed_lsn, 0
         wrote = False
         while not self.stop.is_set():
+            began = time.monotonic()
             pipeline = Pipeline(
                 with_run_id(self.config), self.meter, self.on_finding, manage_topics=self.manage_topics,
                 instance=self.instance, wrote=wrote,
@@ -95,11 +98,13 @@ class Worker:
                 pipeline.run(self.stop, once=once)
             except SeamError as error:
                 now = time.monotonic()
+                if self.meter.flushed_lsn != acknowledged or self.meter.healthy - began >= SETTLED_SECONDS:
+                    progress, acknowledged, attempt = max(progress, self.meter.healthy), self.meter.flushed_lsn, 0
                 wrote = pipeline.wrote
-                if self.meter.flushed_lsn != acknowledged:
-                    progress, acknowledged, attempt = now, self.meter.flushed_lsn, 0
                 self.meter.last_error = error.message
-                if verdict(error, now - progress, patience) is Verdict.GIVE_UP or self.stop.is_set():
+                if isinstance(error, RetriableError) and self.stop.is_set():
+                    break  # nothing is lost: what was not acknowledged is read again
+                if verdict(error, now - progress, patience) is Verdict.GIVE_UP:
                     self.meter.phase = "failed"
                     raise
                 attempt += 1
@@ -113,5 +118,5 @@ class Worker:
                 )
                 self.stop.wait(wait)
             else:
-                self.meter.phase = "stopped"
-                return
+                break
+        self.meter.phase = "stopped"

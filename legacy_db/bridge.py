@@ -30,7 +30,8 @@ class Bridge:
         wanted: What the pipeline asks of the database: tables, slot, publication.
         via_root: `publish.via.partition.root`.
         snapshot: Whether its first start publishes the rows that are there.
-        run: Runs the engine in this process: `run(stop, once)`; with `once` until what is committed now is delivered.
+        run: Runs the engine in this process: `run(stop, once, rows)`; with `once` until what is committed now is
+            delivered, with `rows` as if `snapshot.mode` were initial.
         administered: Whether topics can be created and deleted; the embedded broker cannot.
         obstacle: Why its topics cannot be compared with tables, None where they can: transforms, another converter.
     """
@@ -43,7 +44,7 @@ class Bridge:
     wanted: Wanted
     via_root: bool
     snapshot: bool
-    run: Callable[[threading.Event, bool], None]
+    run: Callable[[threading.Event, bool, bool], None]
     administered: bool = True
     obstacle: str | None = None
 

@@ -181,6 +181,7 @@ class Inventory:
         sequences: Sequence -> `schema.table` names whose defaults draw from it.
         roles: Roles that may read or write tables: role -> privileges -> number of tables.
         large_objects: How many there are.
+        generated: `schema.table.column` -> expression of generated columns.
     """
 
     database: Mapping[str, Any]
@@ -191,6 +192,7 @@ class Inventory:
     sequences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     roles: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     large_objects: int = 0
+    generated: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The inventory as a JSON object."""
@@ -255,6 +257,12 @@ def _read(connection: Connection) -> Inventory:
         sequences={name: tuple(used) for name, used in _rows(connection, queries.SEQUENCES)},
         roles=_roles(connection),
         large_objects=_rows(connection, queries.LARGE_OBJECTS)[0][0],
+        generated={
+            f"{schema}.{table}.{column['name']}": column["computed"]["sqltext"]
+            for (schema, table), found in columns.items()
+            for column in found
+            if column.get("computed")
+        },
     )
 
 

@@ -16,7 +16,7 @@ from cdc.errors import ConfigError, Problem
 from cdc.properties import ConfigFile, resolve
 
 _KNOWN: Final = (
-    "connector", "tables", "where", "target", "ledger", "max_evidence_age", "max_mismatches", "accept_open",
+    "connector", "tables", "where", "target", "ledger", "max_evidence_age", "max_mismatches", "accept_open", "accept_loss",
     "replica_identity",
 )  # fmt: skip
 _AGE: Final = re.compile(r"(\d+)\s*(s|m|h|d)?")
@@ -37,6 +37,7 @@ class Slice:
         max_evidence_age: How old a verification may be, seconds.
         max_mismatches: How many differences a gate lets through.
         accept_open: Whether triggers, rules and actions may cross the border.
+        accept_loss: Whether a mapping to the target may lose information.
         set_identity: Whether a table without a usable key may be given REPLICA IDENTITY FULL.
         directory: Where files of the slice go: its revisions, and what a verification has to resume.
     """
@@ -50,6 +51,7 @@ class Slice:
     max_evidence_age: float = 900.0
     max_mismatches: int = 0
     accept_open: bool = False
+    accept_loss: bool = False
     set_identity: bool = False
     directory: Path = Path()
 
@@ -114,13 +116,25 @@ def _read(file: ConfigFile, name: str, entry: Mapping[str, Any], problems: list[
     age = _age(entry, place, problems)
     mismatches = _number(entry, place, problems)
     accept_open = _flag(entry, "accept_open", place, problems)
+    accept_loss = _flag(entry, "accept_loss", place, problems)
     if target is not None and target.get_backend_name() != "postgresql":
         problems.append(Problem(f"{place}.target", f"{target.get_backend_name()} is not carried out; postgresql is"))
     if len(problems) > before or ledger is None:
         return None
     directory = file.path.with_name(file.path.name + ".d") / name
     return Slice(
-        name, connector, tables, where, target, ledger, age, mismatches, accept_open, identity == "full", directory
+        name,
+        connector,
+        tables,
+        where,
+        target,
+        ledger,
+        age,
+        mismatches,
+        accept_open,
+        accept_loss,
+        identity == "full",
+        directory,
     )
 
 

@@ -7,14 +7,13 @@ number 1, `1e3` an INT16, a null element makes the whole array a text), and repr
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterable
 from datetime import UTC, tzinfo
 from decimal import Decimal
 from typing import Any, Final
 
 from cdc.model.javaerrors import DataError
-from cdc.model.javatypes import LONG_MAX, LONG_MIN, double_value, float_value
+from cdc.model.javatypes import LONG_MAX, LONG_MIN, LinkedHashMap, double_value, float_value, is_big_decimal
 from cdc.model.schema import (
     BOOLEAN,
     DATE,
@@ -39,7 +38,6 @@ from cdc.values.simpledateformat import SimpleDateFormat
 
 Typed = tuple[Schema | None, Any]
 
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _TEMPORAL: Final = {
     13: (Schema(Type.INT32, name=TIME, version=1), "HH:mm:ss.SSS'Z'"),
     24: (Schema(Type.INT64, name=TIMESTAMP, version=1), "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'"),
@@ -107,7 +105,7 @@ class _Reader:
                 temporal = self._temporal(token)
             if temporal is not None:
                 return temporal
-        if (digit or token[0] in "+-") and _NUMBER.fullmatch(token):
+        if (digit or token[0] in "+-") and is_big_decimal(token):
             return infer_number(Decimal(token))
         if embedded:
             raise DataError("Failed to parse embedded value")
@@ -141,7 +139,7 @@ class _Reader:
         raise DataError(f"Array is missing terminating ']': {self.text}")
 
     def _map(self) -> Typed:
-        entries: dict[Any, Any] = {}
+        entries: dict[Any, Any] = LinkedHashMap()
         keys, values = _Merger(), _Merger()
         while self._more():
             if self._take("}"):
@@ -276,8 +274,9 @@ def _map_of(entries: dict[Any, Any], keys: Schema | None, values: Schema | None)
     if keys is None:
         return Schema(Type.MAP), entries
     if values is None:
-        return Schema(Type.MAP, key_schema=keys), {_hashable(align(keys, key)): v for key, v in entries.items()}
-    aligned = {_hashable(align(keys, key)): align(values, value) for key, value in entries.items()}
+        kept = LinkedHashMap((_hashable(align(keys, key)), value) for key, value in entries.items())
+        return Schema(Type.MAP, key_schema=keys), kept
+    aligned = LinkedHashMap((_hashable(align(keys, key)), align(values, value)) for key, value in entries.items())
     return Schema(Type.MAP, key_schema=keys, value_schema=values), aligned
 
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from cdc.model.javaerrors import DataError, JavaError
-from cdc.model.javatypes import Float, class_name
+from cdc.model.javatypes import Float, class_name, wrap_integer
 from cdc.model.schema import DATE, DECIMAL, TIME, TIMESTAMP, JavaDate, Schema, Struct, Type
 from cdc.values.javatext import double_text, float_text
 from cdc.values.jsontext import quote_text
 
 MILLIS_PER_DAY: Final = 86_400_000
+SCHEMAS_KEPT: Final = 20_000
+"""Schemas remembered by a converter, nested ones counted too; transforms may make new ones without end."""
 
 Write = Callable[[Any], str]
 
@@ -84,6 +87,8 @@ class JsonConverter:
             return "null"
         known = self._schema_texts.get(id(schema))
         if known is None or known[0] is not schema:
+            if len(self._schema_texts) >= SCHEMAS_KEPT:
+                self._schema_texts.clear()
             known = self._schema_texts[id(schema)] = (schema, self._schema_text(schema, None))
         return known[1]
 
@@ -123,6 +128,8 @@ class JsonConverter:
         """The function that writes values of a schema, composed at the first call."""
         known = self._writers.get(id(schema))
         if known is None or known[0] is not schema:
+            if len(self._writers) >= SCHEMAS_KEPT:
+                self._writers.clear()
             known = self._writers[id(schema)] = (schema, self._compose(schema))
         return known[1]
 
@@ -159,11 +166,8 @@ class JsonConverter:
     def _logical(self, schema: Schema) -> Write | None:
         if schema.name == DECIMAL:
             return self._decimal(schema)
-        if schema.name == DATE:
-            return _date
-        if schema.name == TIME:
-            return _time
-        return _timestamp if schema.name == TIMESTAMP else None
+        write = _DATES.get(schema.name or "")
+        return None if write is None else partial(write, schema)
 
     def _decimal(self, schema: Schema) -> Write:
         scale = int(schema.parameters.get("scale", "0"))
@@ -290,28 +294,31 @@ _PRIMITIVE: Final[dict[Type, Write]] = {
 }  # fmt: skip
 
 
-def _java_date(value: Any, kind: str) -> int:
+def _java_date(schema: Schema, value: Any, kind: str) -> int:
     if not isinstance(value, JavaDate):
-        raise DataError(f"Invalid type for {kind}, expected Date but was class {class_name(value)}")
+        raise DataError(f"Invalid type for {kind}, expected Date but was class {class_name(value, schema)}")
     return int(value)
 
 
-def _date(value: Any) -> str:
-    millis = _java_date(value, "Date")
+def _date(schema: Schema, value: Any) -> str:
+    millis = _java_date(schema, value, "Date")
     if millis % MILLIS_PER_DAY:
         raise DataError("Kafka Connect Date type should not have any time fields set to non-zero values.")
-    return str(millis // MILLIS_PER_DAY)
+    return str(wrap_integer(millis // MILLIS_PER_DAY, 32))
 
 
-def _time(value: Any) -> str:
-    millis = _java_date(value, "Time")
+def _time(schema: Schema, value: Any) -> str:
+    millis = _java_date(schema, value, "Time")
     if not 0 <= millis <= MILLIS_PER_DAY:  # Java lets the end of the day pass
         raise DataError("Kafka Connect Time type should not have any date fields set to non-zero values.")
     return str(millis)
 
 
-def _timestamp(value: Any) -> str:
-    return str(_java_date(value, "Timestamp"))
+def _timestamp(schema: Schema, value: Any) -> str:
+    return str(_java_date(schema, value, "Timestamp"))
+
+
+_DATES: Final = {DATE: _date, TIME: _time, TIMESTAMP: _timestamp}
 
 
 def _schemaless(value: Any) -> str:

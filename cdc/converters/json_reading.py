@@ -14,6 +14,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final, NoReturn
 
+from cdc.converters.json import SCHEMAS_KEPT
 from cdc.model.javaerrors import DataError, SchemaBuilderError
 from cdc.model.javatypes import double_value, float_value, int_value, long_value, wrap_integer
 from cdc.model.schema import DATE, DECIMAL, TIME, TIMESTAMP, JavaDate, Schema, Struct, Type
@@ -126,13 +127,17 @@ class JsonReader:
         text = json.dumps(document, sort_keys=True, default=str)
         known = self._schemas.get(text)
         if known is None:
+            if len(self._schemas) >= SCHEMAS_KEPT:
+                self._schemas.clear()
             known = self._schemas[text] = self._schema(document)
         return known
 
     def reader(self, schema: Schema) -> Read:
         """The function that reads values of a schema, composed at the first call."""
         known = self._readers.get(id(schema))
-        if known is None:
+        if known is None or known[0] is not schema:
+            if len(self._readers) >= SCHEMAS_KEPT:
+                self._readers.clear()
             known = self._readers[id(schema)] = (schema, self._compose(schema))
         return known[1]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import confluent_kafka
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # re-exported without a mark
     AdminClient,
     ConfigResource,
@@ -60,6 +60,26 @@ class Admin:
         except confluent_kafka.KafkaException as error:
             raise translate(error, where=self._where("asking for topics")) from error
 
+    def topic_ids(self, topics: list[str]) -> dict[str, str]:
+        """Topic -> the broker's id of it, which a topic that was made anew does not share; missing topics are left out.
+
+        Raises:
+            SeamError: The broker refuses.
+        """
+        found: dict[str, str] = {}
+        if not topics:
+            return found
+        described = self.client.describe_topics(TopicCollection(topics), request_timeout=self.seconds)
+        for topic, future in described.items():
+            try:
+                found[topic] = str(future.result(self.seconds + 5).topic_id)
+            except (confluent_kafka.KafkaException, TimeoutError) as error:
+                inner = kafka_error(error)
+                if isinstance(inner, KafkaError) and inner.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    continue
+                raise translate(error, where=self._where(f"describing topic {topic}")) from error
+        return found
+
     def create(self, topic: str, *, partitions: int, replication: int, config: Mapping[str, str]) -> bool:
         """Create a topic.
 
@@ -85,6 +105,23 @@ class Admin:
                 return False
             raise translate(error, where=self._where(f"creating topic {topic}")) from error
         return True
+
+    def delete(self, topics: list[str]) -> None:
+        """Delete topics; those that are not there are no error.
+
+        Raises:
+            SeamError: The broker refuses.
+        """
+        if not topics:
+            return
+        for topic, future in self.client.delete_topics(topics, operation_timeout=self.seconds).items():
+            try:
+                future.result(self.seconds + 5)
+            except (confluent_kafka.KafkaException, TimeoutError) as error:
+                inner = kafka_error(error)
+                if isinstance(inner, KafkaError) and inner.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    continue
+                raise translate(error, where=self._where(f"deleting topic {topic}")) from error
 
     def configs(self, topics: list[str]) -> dict[str, dict[str, str]]:
         """Topic -> its effective options.

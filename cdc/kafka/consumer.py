@@ -51,14 +51,17 @@ def partitions_of(consumer: Any, topic: str, seconds: float) -> list[int]:
     """The partitions of a topic; empty when there is no such topic.
 
     Raises:
-        BrokerUnavailable: No answer in time.
+        BrokerUnavailable: No answer in time, or the topic has no leader now.
+        AuthFailed: We may not see it, which is not the same as that it is not there.
     """
     try:
         metadata = consumer.list_topics(topic, timeout=seconds).topics.get(topic)
     except confluent_kafka.KafkaException as error:
         raise translate(error, where=f"asking for topic {topic}") from error
-    if metadata is None or metadata.error is not None:
+    if metadata is None or is_missing(metadata.error):
         return []
+    if metadata.error is not None:
+        raise translate(metadata.error, where=f"asking for topic {topic}")
     return sorted(metadata.partitions)
 
 
@@ -122,8 +125,6 @@ def _messages(consumer: Any, topic: str, ends: dict[int, int], seconds: float) -
         for message in batch:
             error = message.error()
             if error is not None:
-                if error.code() in _UNKNOWN:
-                    return
                 raise translate(error, where=f"reading {topic}")
             if message.offset() < ends[message.partition()]:
                 yield message

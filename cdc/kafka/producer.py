@@ -15,6 +15,7 @@ from cdc.errors import SeamError
 from cdc.kafka.client import SILENT, ClientOptions
 from cdc.kafka.faults import CONNECTION_TROUBLE, is_too_large, oversize, translate
 
+MESSAGE_BYTES: Final = 1_048_576
 QUEUE_KBYTES: Final = 32_768
 QUEUE_MESSAGES: Final = 50_000
 
@@ -23,6 +24,7 @@ OnDelivery = Callable[[Any, Any], None]
 
 def producer_config(options: ClientOptions) -> dict[str, Any]:
     """Librdkafka's configuration; what delivery without loss rests on comes last and cannot be overridden."""
+    largest = int(options.overrides.get("message.max.bytes", MESSAGE_BYTES))
     return {
         "bootstrap.servers": options.bootstrap_servers,
         "client.id": "seam",
@@ -30,9 +32,10 @@ def producer_config(options: ClientOptions) -> dict[str, Any]:
         "batch.size": 1_000_000,
         "batch.num.messages": 20_000,
         "compression.type": "none",
-        "message.max.bytes": 1_048_576,
+        "message.max.bytes": MESSAGE_BYTES,
         "queue.buffering.max.messages": QUEUE_MESSAGES,
-        "queue.buffering.max.kbytes": QUEUE_KBYTES,
+        # A record that the queue can never hold would be waited for without end.
+        "queue.buffering.max.kbytes": max(QUEUE_KBYTES, largest // 512),
         "socket.keepalive.enable": True,
         "reconnect.backoff.max.ms": 2_000,
         "topic.metadata.refresh.interval.ms": 30_000,
@@ -103,6 +106,7 @@ class Producer:
         partition: int | None = None,
         headers: Any = None,
         table: str | None = None,
+        timestamp: int | None = None,
     ) -> bool:
         """Hand one record over.
 
@@ -114,6 +118,8 @@ class Producer:
             SeamError: The producer refuses it.
         """  # fmt: skip
         more: dict[str, Any] = {} if partition is None else {"partition": partition}
+        if timestamp is not None:
+            more["timestamp"] = timestamp
         try:
             self.client.produce(topic, value, key, headers=headers, on_delivery=on_delivery, **more)
         except BufferError:

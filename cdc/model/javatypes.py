@@ -8,6 +8,7 @@ transforms produce and look at, have a small type of their own each; they compar
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Iterable
 from decimal import Decimal
@@ -41,10 +42,18 @@ class Float(float):
     __slots__ = ()
 
 
+class LinkedHashMap(dict[Any, Any]):
+    """A map whose order counts in Java too; only its class name differs."""
+
+    __slots__ = ()
+
+
+_FLOAT_DIGITS: Final = 400  # decimal exponents beyond this are zero or infinite in every binary type
 BYTE_MIN, BYTE_MAX = -(1 << 7), (1 << 7) - 1
 INT_MIN, INT_MAX = -(1 << 31), (1 << 31) - 1
 LONG_MIN, LONG_MAX = -(1 << 63), (1 << 63) - 1
 
+_BIG_DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE]([+-]?[0-9]+))?")
 _SCHEMA_CLASSES: Final = {
     Type.INT8: "java.lang.Byte", Type.INT16: "java.lang.Short", Type.INT32: "java.lang.Integer",
     Type.INT64: "java.lang.Long", Type.FLOAT32: "java.lang.Float", Type.FLOAT64: "java.lang.Double",
@@ -53,14 +62,14 @@ _CLASSES: Final[tuple[tuple[type, str], ...]] = (
     (bool, "java.lang.Boolean"), (JavaDate, "java.util.Date"), (Byte, "java.lang.Byte"), (Short, "java.lang.Short"),
     (Integer, "java.lang.Integer"), (int, "java.lang.Long"), (Float, "java.lang.Float"), (float, "java.lang.Double"),
     (str, "java.lang.String"), (bytes, "[B"), (bytearray, "[B"), (memoryview, "[B"), (Decimal, "java.math.BigDecimal"),
-    (Struct, "org.apache.kafka.connect.data.Struct"), (dict, "java.util.HashMap"), (list, "java.util.ArrayList"),
+    (LinkedHashMap, "java.util.LinkedHashMap"), (Struct, "org.apache.kafka.connect.data.Struct"), (dict, "java.util.HashMap"), (list, "java.util.ArrayList"),
     (tuple, "java.util.ArrayList"),
 )  # fmt: skip
 _SCHEMALESS_TYPES: Final = {
     "java.lang.Boolean": Type.BOOLEAN, "java.lang.Byte": Type.INT8, "java.lang.Short": Type.INT16,
     "java.lang.Integer": Type.INT32, "java.lang.Long": Type.INT64, "java.lang.Float": Type.FLOAT32,
     "java.lang.Double": Type.FLOAT64, "java.lang.String": Type.STRING, "[B": Type.BYTES,
-    "org.apache.kafka.connect.data.Struct": Type.STRUCT, "java.util.HashMap": Type.MAP,
+    "org.apache.kafka.connect.data.Struct": Type.STRUCT, "java.util.HashMap": Type.MAP, "java.util.LinkedHashMap": Type.MAP,
     "java.util.ArrayList": Type.ARRAY,
 }  # fmt: skip
 _WRAPPERS: Final[dict[Type, type]] = {Type.INT8: Byte, Type.INT16: Short, Type.INT32: Integer, Type.FLOAT32: Float}
@@ -134,10 +143,18 @@ def double_value(value: Any) -> float:
         return math.copysign(math.inf, value)
 
 
+def is_big_decimal(text: str) -> bool:
+    """Whether `new BigDecimal(text)` takes the text; exponents beyond an int are refused."""
+    match = _BIG_DECIMAL.fullmatch(text)
+    return match is not None and len((match[1] or "").lstrip("+-0")) <= 9
+
+
 def float_value(value: Any) -> float:
     """`Number.floatValue()`: the nearest 32-bit float, rounded once."""
     if isinstance(value, float):
         return _pack_float32(value)
+    if isinstance(value, Decimal) and abs(value.adjusted()) > _FLOAT_DIGITS:
+        return math.copysign(math.inf if value and value.adjusted() > 0 else 0.0, value)
     double = double_value(value)
     if math.isinf(double) or not isinstance(value, (int, Decimal)):
         return _pack_float32(double)
@@ -147,7 +164,7 @@ def float_value(value: Any) -> float:
 def parse_float32(text: str) -> float:
     """The 32-bit float nearest to a decimal text that `float` accepts."""
     double = float(text)
-    if math.isfinite(double):
+    if math.isfinite(double) and double:
         double = _off_the_tie(double, Fraction(Decimal(text)))
     return _pack_float32(double)
 

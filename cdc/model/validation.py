@@ -33,13 +33,14 @@ def null_refused(location: str, schema: Schema) -> DataError:
     return DataError(f"Invalid value: null used for required {location}, schema type: {schema.type.name}")
 
 
-def validate_value(schema: Schema, value: Any, location: str = "value") -> None:
+def validate_value(schema: Schema, value: Any, location: str = "value", *, given: Schema | None = None) -> None:
     """Check a value and all its members.
 
     Args:
         schema: The schema.
         value: The value.
         location: How messages name it, as `field: "id"`.
+        given: The schema that the value came with, where that is another one: it tells an Integer from a Long.
 
     Raises:
         DataError: It does not fit.
@@ -48,11 +49,11 @@ def validate_value(schema: Schema, value: Any, location: str = "value") -> None:
         if not schema.optional:
             raise null_refused(location, schema)
         return
-    if not fits(schema, value):
+    if not fits(schema, value) or (given is not None and _other_number(schema, given, value)):
         named = f' "{schema.name}"' if schema.name is not None else ""
         raise DataError(
             f"Invalid Java object for schema{named} with type {schema.type.name}: "
-            f"class {class_name(value, None)} for {location}"
+            f"class {class_name(value, given)} for {location}"
         )
     if schema.type is Type.STRUCT:
         if value.schema is not schema and value.schema != schema:
@@ -62,14 +63,22 @@ def validate_value(schema: Schema, value: Any, location: str = "value") -> None:
                 continue
             validate_value(field.schema, member, f'field: "{field.name}"')
     elif schema.type is Type.ARRAY:
+        items = None if given is None else given.value_schema
+        element = f"element of array {location}"
         for member in value:
-            validate_value(_present(schema.value_schema, f"element of array {location}"), member, f"element of array {location}")  # fmt: skip
+            validate_value(_present(schema.value_schema, element), member, element, given=items)
     elif schema.type is Type.MAP:
         keys = _present(schema.key_schema, f"key of map {location}")
         items = _present(schema.value_schema, f"value of map {location}")
         for key, item in value.items():
             validate_value(keys, key, f"key of map {location}")
             validate_value(items, item, f"value of map {location}")
+
+
+def _other_number(schema: Schema, given: Schema, value: Any) -> bool:
+    """Whether the value is a number of another Java class than the schema takes."""
+    number = isinstance(value, (int, float)) and not isinstance(value, (bool, JavaDate))
+    return number and given.type is not schema.type
 
 
 def _present(schema: Schema | None, location: str) -> Schema:

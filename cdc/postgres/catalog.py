@@ -123,6 +123,15 @@ class Catalog:
         ):
             return self.connection.execute(query, parameters or None).fetchall()
 
+    def run(self, statement: str) -> None:
+        """Run a statement of the configuration, whether it gives rows or not.
+
+        Raises:
+            SeamError: As `cdc.postgres.faults` translates the error.
+        """
+        with translated(self.source, "running heartbeat.action.query in"):
+            self.connection.execute(statement.encode())
+
     def value(self, query: str, parameters: Sequence[Any] = ()) -> Any:
         """The only value of a query's only row, None for no row."""
         rows = self.rows(query, parameters)

@@ -373,7 +373,7 @@ def _one_table(catalog: Catalog, wanted: Wanted, table: Table, *, published: boo
             why = "has a deferrable primary key, which is no identity"
         findings.append(_identity(table, why, published=published))
     if table.identity is ReplicaIdentity.FULL:
-        findings += _full_identity(catalog, table)
+        findings += _full_identity(catalog, table, published=published)
     if table.row_security:
         findings.append(
             Finding(
@@ -408,13 +408,13 @@ def _identity(table: Table, why: str, *, published: bool) -> Finding:
     )  # fmt: skip
 
 
-def _full_identity(catalog: Catalog, table: Table) -> list[Finding]:
+def _full_identity(catalog: Catalog, table: Table, *, published: bool) -> list[Finding]:
     if catalog.version() >= 180_000 and catalog.value(
         "select exists (select 1 from pg_attribute where attrelid = %s and attgenerated <> '' and not attisdropped)",
         (table.oid,),
     ):
         return [
-            Finding("REPLICA_IDENTITY", Severity.BLOCKS, table.qualified,
+            Finding("REPLICA_IDENTITY", Severity.WARNING if published else Severity.BLOCKS, table.qualified,
                     "has REPLICA IDENTITY FULL and generated columns, which are not published: on 18 its UPDATE and DELETE would fail",
                     f'ALTER TABLE "{table.schema}"."{table.name}" REPLICA IDENTITY DEFAULT; -- with a primary key')
         ]  # fmt: skip

@@ -96,7 +96,8 @@ def create_slot(
     """
     snapshot = "export" if export_snapshot else "nothing"
     what = f"(SNAPSHOT '{snapshot}'{', FAILOVER true' if failover else ''})"
-    row = walsender.execute(f"CREATE_REPLICATION_SLOT {quote_identifier(name)} LOGICAL pgoutput {what}")[0]
+    command = f"CREATE_REPLICATION_SLOT {quote_identifier(name)} LOGICAL pgoutput {what}"
+    row = walsender.execute(command, seconds=None)[0]
     return LSN.parse(row[1] or "0/0"), row[2]
 
 

@@ -23,6 +23,8 @@ from cdc.postgres.faults import by_state, from_text
 from cdc.wire.frames import status_update
 
 WAL_SENDER_TIMEOUT_SECONDS: Final = 120
+CONNECT_SECONDS: Final = 10.0
+ANSWER_SECONDS: Final = 60.0
 _OK = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 
 
@@ -89,14 +91,47 @@ class Walsender:
         conninfo = source.conninfo(
             settings={"wal_sender_timeout": f"{WAL_SENDER_TIMEOUT_SECONDS}s"}, replication="database"
         )
-        self._pg = pq.PGconn.connect(conninfo.encode())
-        if self._pg.status != pq.ConnStatus.OK:
-            text = " ".join(self._pg.error_message.decode("utf-8", "replace").split())
-            self._pg.finish()
-            raise from_text(text, where=self.where)
+        self._pg = pq.PGconn.connect_start(conninfo.encode())
+        self._connect()
         self._pg.notice_handler = self._notice
         self._fd = self._pg.socket
         self.get_copy_data = self._pg.get_copy_data
+
+    def _connect(self) -> None:
+        # libpq's blocking calls would hold up every other thread of this process, and signals.
+        deadline = time.monotonic() + CONNECT_SECONDS
+        text = f"the server did not answer within {CONNECT_SECONDS:.0f} s"
+        while (left := deadline - time.monotonic()) > 0 and self._pg.status != pq.ConnStatus.BAD:
+            step = self._pg.connect_poll()
+            if step == pq.PollingStatus.OK:
+                return
+            if step == pq.PollingStatus.FAILED:
+                break
+            end = [self._pg.socket]
+            writing = step == pq.PollingStatus.WRITING
+            select.select([] if writing else end, end if writing else [], [], min(left, 1.0))
+        text = " ".join(self._pg.error_message.decode("utf-8", "replace").split()) or text
+        self._pg.finish()
+        raise from_text(text, where=self.where)
+
+    def _run(self, command: str, seconds: float | None) -> Any:
+        """Send a command and wait for its first result."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        with self._translated():
+            self._pg.send_query(command.encode())
+            while self._pg.flush():
+                select.select([], [self._fd], [], 1.0)
+            while self._pg.is_busy():
+                if deadline is not None and time.monotonic() > deadline:
+                    raise SourceUnavailable(
+                        f"{self.where}: no answer to {command.split(maxsplit=1)[0]} within {seconds:.0f} s"
+                    )
+                if select.select([self._fd], [], [], 0.5)[0]:
+                    self._pg.consume_input()
+            result = self._pg.get_result()
+        if result is None:
+            raise SourceUnavailable(f"{self.where}: the connection was lost")
+        return result
 
     def _notice(self, result: Any) -> None:
         severity = result.error_field(pq.DiagnosticField.SEVERITY_NONLOCALIZED)
@@ -117,14 +152,21 @@ class Walsender:
         except psycopg.Error as error:
             raise self.lost(error) from error
 
-    def execute(self, command: str) -> list[list[str | None]]:
+    def execute(self, command: str, *, seconds: float | None = ANSWER_SECONDS) -> list[list[str | None]]:
         """Run a replication command or a query, and return its rows as text.
 
+        Args:
+            command: The command.
+            seconds: How long the answer may take; None for any time.
+
         Raises:
+            SourceUnavailable: No answer in time, or the connection is gone.
             SeamError: As `cdc.postgres.faults` translates the server's error.
         """
+        result = self._run(command, seconds)
         with self._translated():
-            result = self._pg.exec_(command.encode())
+            while self._pg.get_result() is not None:
+                pass
         self._check(result)
         return [
             [self._text(result.get_value(row, column)) for column in range(result.nfields)]
@@ -179,8 +221,7 @@ class Walsender:
         if messages:
             options += ", messages 'true'"
         command = f"START_REPLICATION SLOT {quote_identifier(slot)} LOGICAL {start} ({options})"
-        with self._translated():
-            result = self._pg.exec_(command.encode())
+        result = self._run(command, ANSWER_SECONDS)
         if result.status != pq.ExecStatus.COPY_BOTH:
             raise self._error_of(result)
         self._pg.nonblocking = 1

@@ -13,8 +13,9 @@ from cdc.model.javatypes import class_name
 from cdc.model.record import SourceRecord
 from cdc.model.schema import Schema, Struct
 from cdc.transforms.configdef import ConfigDef
+from cdc.transforms.native.reference import ReferenceReader
 
-Part = Literal["topic", "partition", "timestamp", "headers", "key", "value", "tombstone"]
+Part = Literal["topic", "partition", "timestamp", "headers", "key", "value", "tombstone", "position"]
 Parts = frozenset[Part]
 
 NOTHING: Final[Parts] = frozenset()
@@ -28,14 +29,13 @@ class Surroundings:
     Attributes:
         zone: The default time zone of the JVM that the chain is to equal (Cast, header literals).
         strict: `seam.compat=strict`: Debezium's results where they are defects.
-        source: What `seam.transforms.InsertSource` tells: host, system id, slot, ...
-        tables: Opens the reference topics of `seam.transforms.Lookup`.
+        source: What `seam.transforms.InsertSource` tells, looked at for each record, so that what is known only after
+            the connection may come later.
     """
 
     zone: tzinfo = UTC
     strict: bool = False
     source: Mapping[str, str] = field(default_factory=dict)
-    tables: Any = None
 
 
 class Transform(ABC):
@@ -54,6 +54,8 @@ class Transform(ABC):
     java_name: ClassVar[str] = ""
     reads: Parts = NOTHING
     native_only: ClassVar[bool] = False
+    several: ClassVar[bool] = False
+    needs_reader: ClassVar[bool] = False
 
     def __init__(
         self, options: Mapping[str, Any], surroundings: Surroundings, texts: Mapping[str, str] | None = None
@@ -65,6 +67,14 @@ class Transform(ABC):
 
     def configure(self) -> None:  # noqa: B027 - a step without options has nothing to read
         """Read the options once."""
+
+    def open(self, reader: ReferenceReader) -> None:  # noqa: B027 - few steps read anything beside their records
+        """Read what the step needs before the first record; called once, where `needs_reader` says so."""
+
+    def apply_all(self, record: SourceRecord) -> list[SourceRecord]:
+        """Every record that comes out; asked of those that may give several."""
+        result = self.apply(record)
+        return [] if result is None else [result]
 
     @abstractmethod
     def apply(self, record: SourceRecord) -> SourceRecord | None:
@@ -137,12 +147,22 @@ class PartTransform(Transform):
 
 def with_value(record: SourceRecord, schema: Schema | None, value: Any) -> SourceRecord:
     """The record with another value."""
-    return record.replace(value_schema=schema, value=value)
+    if type(record) is not SourceRecord:
+        return record.replace(value_schema=schema, value=value)
+    return SourceRecord(
+        record.topic, record.partition, record.key_schema, record.key, schema, value, record.timestamp, record.headers,
+        record.source_partition, record.source_offset,
+    )  # fmt: skip
 
 
 def with_key(record: SourceRecord, schema: Schema | None, value: Any) -> SourceRecord:
     """The record with another key."""
-    return record.replace(key_schema=schema, key=value)
+    if type(record) is not SourceRecord:
+        return record.replace(key_schema=schema, key=value)
+    return SourceRecord(
+        record.topic, record.partition, schema, value, record.value_schema, record.value, record.timestamp,
+        record.headers, record.source_partition, record.source_offset,
+    )  # fmt: skip
 
 
 def require_map(value: Any, purpose: str) -> dict[str, Any]:

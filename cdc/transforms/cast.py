@@ -11,10 +11,12 @@ from typing import Any, ClassVar, Final
 from cdc.converters.inference import date_text
 from cdc.model.javaerrors import ConfigException, DataError, JavaError, invalid_value, list_text
 from cdc.model.javatypes import (
+    EXPECTED_CLASSES,
     boxed,
     class_name,
     double_value,
     float_value,
+    hash_map_order,
     inferred_type,
     int_value,
     long_value,
@@ -25,7 +27,7 @@ from cdc.model.record import SourceRecord
 from cdc.model.schema import DATE, TIME, TIMESTAMP, JavaDate, Schema, Struct, Type
 from cdc.transforms.base import PartTransform, PerSchema, Surroundings, require_map, require_struct
 from cdc.transforms.configdef import NO_DEFAULT, REPLACE_NULL_WITH_DEFAULT, ConfigDef, Key, Kind, split, trim
-from cdc.transforms.schemas import Read, field_pairs, struct_like, values_of, with_default
+from cdc.transforms.schemas import Change, Read, field_pairs, struct_like, values_of, with_default
 from cdc.values.javacalendar import MILLIS_PER_DAY
 from cdc.values.javastring import java_string
 
@@ -204,16 +206,6 @@ def _parse_floating(text: str, narrow: Callable[[Any], float], parse: Callable[[
     return parse(trimmed.rstrip("fFdD"))
 
 
-class _Plan:
-    """The cast of one struct schema."""
-
-    def __init__(self, schema: Schema, casts: dict[int, Callable[[Any], Any]], updated: Schema, read: Read) -> None:
-        self.schema = schema
-        self.casts = tuple(casts.items())
-        self.updated = updated
-        self.read = read
-
-
 class Cast(PartTransform):
     """Casts fields of a map or struct, or the whole key or value."""
 
@@ -227,7 +219,10 @@ class Cast(PartTransform):
         casts = parse_spec(self.options["spec"])
         whole = casts.pop(None, None)
         self._whole = None if whole is None else ValueCast(whole, self.surroundings)
-        self._fields = {name: ValueCast(type, self.surroundings) for name, type in casts.items() if name is not None}
+        self._fields = {
+            name: ValueCast(casts[name], self.surroundings)
+            for name in hash_map_order(name for name in casts if name is not None)
+        }
         self._replace_null: bool = self.options["replace.null.with.default"]
         self._whole_schemas = PerSchema(self._whole_schema)
         self._plans = PerSchema(self._plan)
@@ -240,11 +235,10 @@ class Cast(PartTransform):
             return None, self._schemaless(value)
         if self._whole is not None:
             return self._whole_schemas(schema), self._whole(schema, value)
-        plan = self._plans(schema)
-        values = plan.read(require_struct(value, _PURPOSE, schema).values)
-        for index, cast in plan.casts:
-            values[index] = cast(values[index])
-        return plan.updated, Struct(plan.updated, values)
+        updated, read = self._plans(schema)
+        if type(value) is not Struct:
+            require_struct(value, _PURPOSE, schema)
+        return updated, Struct(updated, read(value.values))
 
     def _schemaless(self, value: Any) -> Any:
         if self._whole is not None:
@@ -264,9 +258,9 @@ class Cast(PartTransform):
             return updated
         return with_default(updated, self._whole(schema, schema.default))
 
-    def _plan(self, schema: Schema) -> _Plan:
+    def _plan(self, schema: Schema) -> tuple[Schema, Read]:
         pairs: list[tuple[str, Schema]] = []
-        casts: dict[int, Callable[[Any], Any]] = {}
+        casts: dict[int, Change] = {}
         for index, (name, field_schema) in enumerate(field_pairs(schema)):
             cast = self._fields.get(name)
             if cast is None:
@@ -280,11 +274,24 @@ class Cast(PartTransform):
         updated = struct_like(schema, pairs, optional=schema.optional)
         if schema.default is not None:
             updated = with_default(updated, ValueCast(Type.STRUCT, self.surroundings)(schema, schema.default))
-        return _Plan(schema, casts, updated, values_of(schema.fields, replace_null=self._replace_null))
+        return updated, values_of(schema.fields, replace_null=self._replace_null, changes=casts)
 
 
-def _bound(cast: ValueCast, schema: Schema) -> Callable[[Any], Any]:
+def _bound(cast: ValueCast, schema: Schema) -> Change:
+    """The cast of one field's values; the plain ones by the shortest way."""
+    if schema.name not in EXPECTED_CLASSES:
+        integer = schema.type in _BITS
+        if cast.target is schema.type and schema.type is not Type.BYTES:
+            return _unchanged
+        if integer and cast.target is Type.STRING:
+            return lambda value: None if value is None else str(value)
+        if integer and _BITS.get(cast.target, 0) > _BITS[schema.type]:
+            return _unchanged
     return lambda value: cast(schema, value)
+
+
+def _unchanged(value: Any) -> Any:
+    return value
 
 
 class CastKey(Cast):

@@ -6,16 +6,23 @@ The rules are those of Connect's `ConnectorConfig.transformationStages` and `Tra
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
 from cdc.errors import ConfigError, Problem, TransformError
 from cdc.model.javaerrors import JavaError
 from cdc.model.record import SourceRecord
+from cdc.report import Finding, Severity
 from cdc.transforms.base import NOTHING, Parts, PartTransform, Predicate, Surroundings, Transform, with_key, with_value
-from cdc.transforms.configdef import JavaProblem, Kind, parse_type, problem_of, trim
-from cdc.transforms.registry import PREDICATES, TRANSFORMS, nearest
+from cdc.transforms.configdef import ConfigDef, JavaProblem, Kind, parse_type, problem_of, trim
+from cdc.transforms.debezium.new_record_state import ExtractNewRecordState, Unwrap
+from cdc.transforms.native.python_transform import PREFIX, PythonTransform
+from cdc.transforms.native.reference import ReferenceReader
+from cdc.transforms.registry import PREDICATES, REFUSED, TRANSFORMS, nearest
+
+_STEP_OPTIONS: Final = frozenset({"type", "predicate", "negate", "plugin.version"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +71,52 @@ class Chain:
 
     Args:
         steps: In order.
+        findings: What is worth saying about the configuration.
 
     Attributes:
         steps: In order.
+        findings: What is worth saying about the configuration: options that no class knows, which Connect ignores.
         reads: Every part of a record that a step looks at. Where neither "key" nor "value" is among them, the caller
             may hand in any stand-in for them that is not None, and they come out as they went in.
     """
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, steps: Sequence[Step], findings: Sequence[Finding] = ()) -> None:
         self.steps = tuple(steps)
+        self.findings = tuple(findings)
         self.reads: Parts = frozenset().union(*[step.reads for step in self.steps])
-        self._links = _links(self.steps)
+        self._several = any(step.transform.several for step in self.steps)
+        self._runs = [link.run for link in _links(self.steps)]
 
     @property
     def native_only(self) -> tuple[str, ...]:
         """The aliases of steps that a Connect worker does not have."""
         return tuple(step.alias for step in self.steps if step.transform.native_only)
+
+    @property
+    def needs_reader(self) -> bool:
+        """Whether `open` must be called with a reader of topics before the first record."""
+        return any(step.transform.needs_reader for step in self.steps)
+
+    def open(self, reader: ReferenceReader) -> None:
+        """Read what steps need before the first record: reference topics, to their ends.
+
+        Args:
+            reader: Reads topics.
+
+        Raises:
+            OperatorError: A reference topic does not fit into its bound, or cannot be read as one.
+        """
+        for step in self.steps:
+            if step.transform.needs_reader:
+                step.transform.open(reader)
+
+    @property
+    def unwrap(self) -> Unwrap | None:
+        """Set where the chain is exactly one ExtractNewRecordState that the renderer can carry out by itself."""
+        if len(self.steps) != 1 or self.steps[0].predicate is not None:
+            return None
+        only = self.steps[0].transform
+        return only.unwrap if isinstance(only, ExtractNewRecordState) else None
 
     def apply(self, record: SourceRecord) -> list[SourceRecord]:
         """The records that come out; none where one is dropped.
@@ -87,14 +124,21 @@ class Chain:
         Raises:
             TransformError: A step refused the record.
         """
-        current: SourceRecord | None = record
-        for link in self._links:
-            assert current is not None
-            current = link.run(current)
-            if current is None:
+        if self._several:
+            return self._apply_all(record)
+        current = record
+        for run in self._runs:
+            following = run(current)
+            if following is None:
                 return []
-        assert current is not None
+            current = following
         return [current]
+
+    def _apply_all(self, record: SourceRecord) -> list[SourceRecord]:
+        current = [record]
+        for step in self.steps:
+            current = [outcome for given in current for outcome in _outcomes(step, given)[1]]
+        return current
 
     def explain(self, record: SourceRecord) -> Iterator[Outcome]:
         """What each step makes of the record, one after the other; ends with the step that drops it.
@@ -102,17 +146,22 @@ class Chain:
         Raises:
             TransformError: A step refused the record.
         """
-        current: SourceRecord | None = record
+        current: Sequence[SourceRecord] = (record,)
         for step in self.steps:
-            assert current is not None
-            try:
-                applied = step.applies(current)
-                current = step.transform.apply(current) if applied else current
-            except JavaError as error:
-                raise _refused(step, record, error) from error
-            yield Outcome(step, applied, () if current is None else (current,))
-            if current is None:
+            outcomes = [_outcomes(step, given) for given in current]
+            current = tuple(made for _, records in outcomes for made in records)
+            yield Outcome(step, any(applied for applied, _ in outcomes), current)
+            if not current:
                 return
+
+
+def _outcomes(step: Step, record: SourceRecord) -> tuple[bool, list[SourceRecord]]:
+    """Whether the step was applied, and what came out."""
+    try:
+        applied = step.applies(record)
+        return applied, step.transform.apply_all(record) if applied else [record]
+    except JavaError as error:
+        raise _refused(step, record, error) from error
 
 
 class _Link:
@@ -156,8 +205,8 @@ class _PartLink:
         return with_value(record, schema, value) if self._is_value else with_key(record, schema, value)
 
 
-def _links(steps: Sequence[Step]) -> list[Any]:
-    links: list[Any] = []
+def _links(steps: Sequence[Step]) -> list[_Link | _PartLink]:
+    links: list[_Link | _PartLink] = []
     run: list[Step] = []
 
     def close() -> None:
@@ -182,6 +231,7 @@ def _refused(step: Step, record: SourceRecord, error: JavaError) -> TransformErr
     return TransformError(
         f"the transform {step.alias!r} ({step.transform.java_name}) refused a record: {error.java_class}: {error.shown}",
         topic=record.topic, java_class=error.qualified_class, java_message=error.message,
+        executing_class=step.transform.java_name,
     )  # fmt: skip
 
 
@@ -204,6 +254,7 @@ class _Builder:
         self.surroundings = surroundings
         self.parsing: list[Problem] = []  # what a worker finds while it parses, all before
         self.configuring: list[Problem] = []  # what it finds while it configures one transform after the other
+        self.findings: list[Finding] = []
 
     def build(self) -> Chain:
         aliases = self._aliases("transforms")
@@ -214,7 +265,7 @@ class _Builder:
         problems = self._distinct()
         if problems:
             raise ConfigError(problems)
-        return Chain(steps)
+        return Chain(steps, self.findings)
 
     def _distinct(self) -> list[Problem]:
         return list(dict.fromkeys([*self.parsing, *self.configuring]))
@@ -240,10 +291,7 @@ class _Builder:
         if not name:
             self._wrong(f"{prefix}type", f"Invalid value null for configuration {prefix}type: Not a Transformation")
             return None
-        found = TRANSFORMS.get(name)
-        if found is None:
-            self._unknown(f"{prefix}type", name, nearest(name, TRANSFORMS))
-            return None
+        transform = self._transform(name, texts, prefix)
         negate, predicate = False, None
         if "negate" in texts:
             try:
@@ -256,7 +304,6 @@ class _Builder:
                     f"Config '{prefix}negate' was provided but there is no config '{prefix}predicate' defining a "
                     "predicate to be negated.",
                 )
-        transform = self._made(found, texts, prefix)
         if "predicate" in texts:
             chosen = texts["predicate"]
             if chosen not in predicates:
@@ -281,13 +328,36 @@ class _Builder:
         if found is None:
             self._unknown(f"{prefix}type", name, nearest(name, PREDICATES))
             return None
+        self._note_unknown(found.config, texts, prefix)
         values, problems = found.config.parse(texts, prefix)
         self.parsing += problems
         if problems or not used:
             return None
         return found(values, self.surroundings)
 
+    def _transform(self, name: str, texts: dict[str, str], prefix: str) -> Transform | None:
+        """The step's transform; None where something is wrong with it, which is noted."""
+        if name.startswith(PREFIX):
+            return self._python(name, texts, prefix)
+        found = TRANSFORMS.get(name)
+        if found is not None:
+            return self._made(found, texts, prefix)
+        if name in REFUSED:
+            self.parsing.append(Problem(f"{prefix}type", f"{name} is not carried out here: {REFUSED[name]}"))
+        else:
+            self._unknown(f"{prefix}type", name, nearest(name, TRANSFORMS))
+        return None
+
+    def _python(self, name: str, texts: dict[str, str], prefix: str) -> Transform | None:
+        own = {option: text for option, text in texts.items() if option not in ("type", "predicate", "negate")}
+        try:
+            return PythonTransform(name.removeprefix(PREFIX), own, self.surroundings)
+        except JavaError as error:
+            self.configuring.append(Problem(f"{prefix}type", error.shown))
+            return None
+
     def _made(self, found: type[Transform], texts: dict[str, str], prefix: str) -> Transform | None:
+        self._note_unknown(found.config, texts, prefix)
         values, problems = found.config.parse(texts, prefix)
         self.parsing += problems
         if problems:
@@ -301,6 +371,19 @@ class _Builder:
         except JavaError as error:
             self.configuring.append(problem_of(error, prefix.rstrip(".")))
             return None
+
+    def _note_unknown(self, config: ConfigDef, texts: Mapping[str, str], prefix: str) -> None:
+        for name in texts:
+            if name in config.names or name in _STEP_OPTIONS:
+                continue
+            meant = difflib.get_close_matches(name, config.names, n=1, cutoff=0.7)
+            self.findings.append(
+                Finding(
+                    "TRANSFORM_OPTION_UNKNOWN", Severity.WARNING, prefix + name,
+                    "the class has no such option; Connect ignores it without a word, and so does this engine",
+                    f"did you mean {prefix}{meant[0]}?" if meant else f"take {prefix}{name} out",
+                )
+            )  # fmt: skip
 
     def _wrong(self, key: str, java_message: str) -> None:
         self.parsing.append(JavaProblem(key, java_message, (), "ConfigException", java_message))

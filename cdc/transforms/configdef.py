@@ -111,10 +111,12 @@ class ConfigDef:
         keys: In any order; they are parsed in this one.
         reasons_logged: Whether the class writes what its own checks found into the log, and ends with "Unable to
             validate config." alone.
+        undeclared: Options that the class reads without declaring them.
     """
 
-    def __init__(self, keys: Sequence[Key], *, reasons_logged: bool = False) -> None:
+    def __init__(self, keys: Sequence[Key], *, reasons_logged: bool = False, undeclared: Sequence[str] = ()) -> None:
         self.keys = tuple(keys)
+        self.names = frozenset([*(key.name for key in keys), *undeclared])
         self.reasons_logged = reasons_logged
 
     def late_problems(self, texts: Mapping[str, str], prefix: str) -> list[JavaProblem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 
 from cdc.model.javaerrors import DataError
-from cdc.model.javatypes import class_name, inferred_type
+from cdc.model.javatypes import LinkedHashMap, class_name, inferred_type
 from cdc.model.record import SourceRecord
 from cdc.model.schema import Schema, Struct, Type
 from cdc.model.validation import null_refused
@@ -46,7 +46,7 @@ class Flatten(PartTransform):
         if value is None:
             return schema, None
         if schema is None:
-            flat: dict[str, Any] = {}
+            flat: dict[str, Any] = LinkedHashMap()
             self._flatten_map(require_map(value, _PURPOSE), "", flat)
             return None, flat
         struct = require_struct(value, _PURPOSE, schema)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 from cdc.converters.inference import infer
 from cdc.model.javaerrors import ConfigException, DataError, JavaError
 from cdc.model.record import Header, SourceRecord
-from cdc.model.schema import Schema, Struct
+from cdc.model.schema import Field, Schema, Struct
 from cdc.transforms.base import Parts, PartTransform, PerSchema, Transform, require_map, require_struct
 from cdc.transforms.configdef import (
     NO_DEFAULT,
@@ -64,15 +64,6 @@ class InsertHeader(Transform):
         return record.replace(headers=(*record.headers, self._header))
 
 
-class _Plan:
-    __slots__ = ("heads", "read", "updated")
-
-    def __init__(self, updated: Schema | None, read: Read | None, heads: list[tuple[str, Schema, int]]) -> None:
-        self.updated = updated
-        self.read = read
-        self.heads = heads
-
-
 class HeaderFrom(PartTransform):
     """Copies or moves fields into headers."""
 
@@ -127,35 +118,32 @@ class HeaderFrom(PartTransform):
 
     def _struct(self, schema: Schema, value: Any) -> tuple[Schema, Struct, list[Header]]:
         struct = require_struct(value, self._purpose, schema)
-        plan = self._plans(schema)
+        moved, heads = self._plans(schema)
+        updated = struct if moved is None else Struct(moved[0], moved[1](struct.values))
         added: list[Header] = []
-        for header, field_schema, index in plan.heads:
-            member = struct.values[index]
-            if member is None and self._replace_null:
-                member = field_schema.default
-            added.append(checked_header(header, field_schema, member))
-        if plan.updated is None or plan.read is None:
-            return schema, struct, added
-        return plan.updated, Struct(plan.updated, plan.read(struct.values)), added
-
-    def _plan(self, schema: Schema) -> _Plan:
-        pairs = field_pairs(schema)
-        heads: list[tuple[str, Schema, int]] = []
-        for name, header in zip(self._names, self._headers, strict=True):
-            field = schema.field(name)
+        for header, field in heads:
             if field is None:
                 raise JavaError(
                     'Cannot invoke "org.apache.kafka.connect.data.Field.schema()" because the return value of '
                     '"org.apache.kafka.connect.data.Schema.field(String)" is null',
                     "NullPointerException",
+                    shown="a field that is to become a header is not in the schema",
                 )
-            heads.append((header, field.schema, field.index))
+            member = struct.values[field.index]
+            if member is None and self._replace_null:
+                member = field.schema.default
+            added.append(checked_header(header, field.schema, member))
+        return updated.schema if moved is not None else schema, updated, added
+
+    def _plan(self, schema: Schema) -> tuple[tuple[Schema, Read] | None, list[tuple[str, Field | None]]]:
+        """What is left of a struct that fields move out of, and the field of each header."""
+        pairs = field_pairs(schema)
+        heads = [(header, schema.field(name)) for name, header in zip(self._names, self._headers, strict=True)]
         if not self._move:
-            return _Plan(None, None, heads)
-        moved = set(self._names)
-        kept = [field for field in schema.fields if field.name not in moved]
-        updated = struct_like(schema, [pair for pair in pairs if pair[0] not in moved])
-        return _Plan(updated, values_of(kept, replace_null=self._replace_null), heads)
+            return None, heads
+        kept = [field for field in schema.fields if field.name not in self._names]
+        updated = struct_like(schema, [pair for pair in pairs if pair[0] not in self._names])
+        return (updated, values_of(kept, replace_null=self._replace_null)), heads
 
 
 def checked_header(name: str, schema: Schema, value: Any) -> Header:

@@ -27,8 +27,7 @@ class HoistField(PartTransform):
         if schema is None:
             return None, {self._name: value}
         updated = self._schemas(schema)
-        if value is None or not isinstance(value, Struct):
-            validate_value(schema, value, f'field: "{self._name}"')
+        validate_value(schema, value, f'field: "{self._name}"')
         return updated, Struct(updated, [value])
 
 

@@ -39,6 +39,29 @@ def _parse(spec: str | None) -> tuple[str, bool] | None:
     return (spec[:-1], spec[-1] == "?") if spec.endswith(("!", "?")) else (spec, True)
 
 
+Get = Callable[[SourceRecord], Any]
+
+
+def _topic(record: SourceRecord) -> str:
+    return record.topic
+
+
+def _partition(record: SourceRecord) -> int | None:
+    return record.partition
+
+
+def _boxed_partition(record: SourceRecord) -> int | None:
+    return None if record.partition is None else Integer(record.partition)
+
+
+def _timestamp(record: SourceRecord) -> int | None:
+    return record.timestamp
+
+
+def _date(record: SourceRecord) -> JavaDate | None:
+    return None if record.timestamp is None else JavaDate(record.timestamp)
+
+
 def _kafka_offset(record: SourceRecord) -> int:
     if not isinstance(record, SinkRecord):
         raise DataError(
@@ -62,27 +85,30 @@ class InsertField(PartTransform):
 
     def configure(self) -> None:
         """Collect the fields in the order in which Java appends them."""
-        self._text: str | None = self.options["static.value"]
+        text: str | None = self.options["static.value"]
         self._replace_null: bool = self.options["replace.null.with.default"]
-        sources: tuple[tuple[str, Schema, Schema, Callable[[SourceRecord], Any], Callable[[Any], Any]], ...] = (
-            ("topic", STRING, OPTIONAL_STRING, lambda record: record.topic, _same),
-            ("partition", INT32, OPTIONAL_INT32, lambda record: record.partition, Integer),
-            ("offset", INT64, OPTIONAL_INT64, _kafka_offset, _same),
-            ("timestamp", _TIMESTAMP, _OPTIONAL_TIMESTAMP, lambda record: record.timestamp, _same),
-            ("static", STRING, OPTIONAL_STRING, lambda _: self._text, _same),
+        sources: tuple[tuple[str, Schema, Schema, Get, Get], ...] = (
+            ("topic", STRING, OPTIONAL_STRING, _topic, _topic),
+            ("partition", INT32, OPTIONAL_INT32, _partition, _boxed_partition),
+            ("offset", INT64, OPTIONAL_INT64, _kafka_offset, _kafka_offset),
+            ("timestamp", _TIMESTAMP, _OPTIONAL_TIMESTAMP, _date, _timestamp),
+            ("static", STRING, OPTIONAL_STRING, lambda _: text, lambda _: text),
         )
-        self._fields: list[tuple[str, Schema, Callable[[SourceRecord], Any], Callable[[Any], Any]]] = []
-        for name, required, optional, get, box in sources:
+        self._fields: list[tuple[str, Schema, Get, Get]] = []
+        for name, required, optional, get, get_schemaless in sources:
             spec = _parse(self.options[f"{name}.field"])
             if spec is not None:
-                self._fields.append((spec[0], optional if spec[1] else required, get, box))
+                self._fields.append((spec[0], optional if spec[1] else required, get, get_schemaless))
         if not self._fields:
             raise ConfigException("No field insertion configured")
-        if self.options["static.field"] is not None and self._text is None:
+        if self.options["static.field"] is not None and text is None:
             raise invalid_value(
                 None, "static.value",
                 "No value specified for static field: org.apache.kafka.connect.transforms.InsertField$InsertionSpec@*",
             )  # fmt: skip
+        self._getters = [get for _, _, get, _ in self._fields]
+        # A null partition or timestamp stays unset even where the field is required, and fails in the converter.
+        self._topic_required = any(get is _topic and schema is STRING for _, schema, get, _ in self._fields)
         self._plans = PerSchema(self._plan)
 
     def convert(self, record: SourceRecord, schema: Schema | None, value: Any) -> tuple[Schema | None, Any]:
@@ -90,32 +116,29 @@ class InsertField(PartTransform):
         if value is None:
             return schema, None
         if schema is None:
-            updated = dict(require_map(value, _PURPOSE))
-            for name, field_schema, get, box in self._fields:
-                inserted = get(record)
-                if inserted is not None or field_schema.type is Type.STRING:
-                    updated[name] = box(inserted)
-            return None, updated
-        plan, read = self._plans(require_struct(value, _PURPOSE, schema).schema)
+            return None, self._schemaless(record, require_map(value, _PURPOSE))
+        if type(value) is not Struct:
+            require_struct(value, _PURPOSE, schema)
+        updated, read = self._plans(value.schema)
         values = read(value.values)
-        for name, field_schema, get, _ in self._fields:
+        for get in self._getters:
+            values.append(get(record))
+        if self._topic_required and record.topic is None:
+            raise null_refused(f'field: "{self._fields[0][0]}"', STRING)
+        return updated, Struct(updated, values)
+
+    def _schemaless(self, record: SourceRecord, value: dict[str, Any]) -> dict[str, Any]:
+        updated = dict(value)
+        for name, schema, _, get in self._fields:
             inserted = get(record)
-            if inserted is None:
-                if field_schema is STRING:
-                    raise null_refused(f'field: "{name}"', field_schema)
-            elif field_schema.name is not None:
-                inserted = JavaDate(inserted)
-            values.append(inserted)
-        return plan, Struct(plan, values)
+            if inserted is not None or schema.type is Type.STRING:
+                updated[name] = inserted
+        return updated
 
     def _plan(self, schema: Schema) -> tuple[Schema, Read]:
         added = [(name, field_schema) for name, field_schema, _, _ in self._fields]
         updated = struct_like(schema, [*field_pairs(schema), *added])
         return updated, values_of(schema.fields, replace_null=self._replace_null)
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 class InsertFieldKey(InsertField):

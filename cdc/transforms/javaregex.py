@@ -26,6 +26,9 @@ _NAME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9]*")
 _FLAGS: Final = re.compile(r"\(\?([a-zA-Z-]*)([:)])")
 
 
+_BEFORE_LAST_LINE_BREAK: Final = r"(?=(?:\r\n|[\n\r\x85\u2028\u2029])?\Z)"
+
+
 class UntranslatablePattern(ValueError):
     """A regular expression that Java takes and Python's `re` cannot express."""
 
@@ -105,7 +108,7 @@ def _group_reference(text: str, index: int, groups: int, names: Mapping[str, int
             end += 1
         name = text[index + 1 : end]
         if not name:
-            raise _illegal("named capturing group is missing trailing '}'")
+            raise _illegal("named capturing group has 0 length name")
         if end == len(text) or text[end] != "}":
             raise _illegal("named capturing group is missing trailing '}'")
         if name[0].isdigit():
@@ -156,13 +159,15 @@ class _Translator:
             elif char in "*+?":
                 self._fail(f"Dangling meta character '{char}'", self.index)
             elif char == "{":
+                if _QUANTIFIER.match(self.text, self.index):
+                    self._refuse("a repetition of nothing")
                 self._fail("Illegal repetition", None)
-            elif char in "|^":
+            elif char == "|":
                 out.append(char)
                 self.index += 1
-            elif char == "$":
+            elif char in "^$":
                 self.index += 1
-                out.append(r"(?=(?:\r\n|[\n\r\x85\u2028\u2029])?\Z)")
+                out.append(self._assertion("^" if char == "^" else _BEFORE_LAST_LINE_BREAK))
             elif char == ".":
                 self.index += 1
                 out.append(("(?s:.)" if self.dot_all else r"[^\n\r\x85\u2028\u2029]") + self._quantifier())
@@ -189,6 +194,10 @@ class _Translator:
             return ""
         self.index = match.end()
         return match[0]
+
+    def _assertion(self, text: str) -> str:
+        quantifier = self._quantifier()
+        return f"(?:{text}){quantifier}" if quantifier else text
 
     def _group(self) -> str:
         rest = self.text[self.index :]
@@ -246,12 +255,10 @@ class _Translator:
                 self._fail("\\k is not followed by '<' for named capturing group", index + 1)
             self.index = name.end()
             return f"(?P={name[1]})" + self._quantifier()
-        simple = {"A": r"\A", "z": r"\Z", "Z": r"(?=(?:\r\n|[\n\r\x85\u2028\u2029])?\Z)", "b": r"\b", "B": r"\B"}.get(
-            char
-        )
+        simple = {"A": r"\A", "z": r"\Z", "Z": _BEFORE_LAST_LINE_BREAK, "b": r"\b", "B": r"\B"}.get(char)
         if simple is not None:
             self.index = index + 1
-            return simple
+            return self._assertion(simple)
         if char == "R":
             self.index = index + 1
             return rf"(?:\r\n|[{_VERTICAL}])" + self._quantifier()

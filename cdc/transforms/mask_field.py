@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any, ClassVar, Final
 
-from cdc.model.javaerrors import DataError
+from cdc.model.javaerrors import DataError, JavaError
 from cdc.model.javatypes import (
+    EXPECTED_CLASSES,
     Byte,
     Float,
     Integer,
@@ -16,11 +17,13 @@ from cdc.model.javatypes import (
     class_name,
     double_value,
     float_value,
+    hash_map_order,
+    is_big_decimal,
     long_value,
     wrap_integer,
 )
 from cdc.model.record import SourceRecord
-from cdc.model.schema import JavaDate, Schema, Struct
+from cdc.model.schema import JavaDate, Schema, Struct, Type
 from cdc.transforms.base import PartTransform, PerSchema, require_map, require_struct
 from cdc.transforms.configdef import (
     NO_DEFAULT,
@@ -31,26 +34,26 @@ from cdc.transforms.configdef import (
     non_empty_string,
     values_once,
 )
-from cdc.transforms.schemas import Read, field_pairs, values_of
+from cdc.transforms.schemas import Change, Read, field_pairs, values_of
 
 _PURPOSE: Final = "mask fields"
-_DECIMAL_TEXT: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _EMPTY: Final[dict[str, Callable[[], Any]]] = {
     "java.lang.Boolean": lambda: False, "java.lang.Byte": lambda: Byte(0), "java.lang.Short": lambda: Short(0),
     "java.lang.Integer": lambda: Integer(0), "java.lang.Long": lambda: 0, "java.lang.Float": lambda: Float(0.0),
     "java.lang.Double": lambda: 0.0, "java.math.BigDecimal": lambda: Decimal(0), "java.util.Date": lambda: JavaDate(0),
     "java.lang.String": lambda: "", "java.util.ArrayList": list, "java.util.HashMap": dict,
+    "java.util.LinkedHashMap": dict,
 }  # fmt: skip
 
 
 def _exact(text: str) -> Decimal:
-    if not _DECIMAL_TEXT.fullmatch(text):
+    if not is_big_decimal(text):
         raise DataError(f"Unable to convert {text} (class java.lang.String) to a number")
     return Decimal(text)
 
 
 def _big_decimal(text: str) -> Decimal:
-    if not _DECIMAL_TEXT.fullmatch(text):
+    if not is_big_decimal(text):
         raise DataError(f"Unable to convert {text} (class java.lang.String) to number")
     return Decimal(text)
 
@@ -67,6 +70,12 @@ _CUSTOM: Final[dict[str, Callable[[str], Any]]] = {
 }
 
 
+_PROBES: Final[dict[Type, Any]] = {
+    Type.INT8: 1, Type.INT16: 1, Type.INT32: 1, Type.INT64: 1, Type.FLOAT32: 1.0, Type.FLOAT64: 1.0, Type.BOOLEAN: True,
+    Type.STRING: "x",
+}  # fmt: skip
+
+
 class MaskField(PartTransform):
     """Masks the listed fields; a null value is refused, as in Java."""
 
@@ -78,7 +87,7 @@ class MaskField(PartTransform):
 
     def configure(self) -> None:
         """Read fields and replacement."""
-        self._names = frozenset(self.options["fields"])
+        self._names = hash_map_order(self.options["fields"])
         self._replacement: str | None = self.options["replacement"]
         self._replace_null: bool = self.options["replace.null.with.default"]
         self._plans = PerSchema(self._plan)
@@ -87,19 +96,27 @@ class MaskField(PartTransform):
         """The masked value."""
         if schema is None:
             updated = dict(require_map(value, _PURPOSE))
-            for name in self.options["fields"]:
+            for name in self._names:
                 updated[name] = self._masked(updated.get(name), None)
             return None, updated
-        struct = require_struct(value, _PURPOSE, schema)
-        read, masked = self._plans(struct.schema)
-        values = read(struct.values)
-        for index, field_schema in masked:
-            values[index] = self._masked(values[index], field_schema)
-        return schema, Struct(struct.schema, values)
+        if type(value) is not Struct:
+            require_struct(value, _PURPOSE, schema)
+        return schema, Struct(value.schema, self._plans(value.schema)(value.values))
 
-    def _plan(self, schema: Schema) -> tuple[Read, list[tuple[int, Schema]]]:
-        masked = [(at, pair[1]) for at, pair in enumerate(field_pairs(schema)) if pair[0] in self._names]
-        return values_of(schema.fields, replace_null=self._replace_null), masked
+    def _plan(self, schema: Schema) -> Read:
+        masks = {at: self._mask(child) for at, (name, child) in enumerate(field_pairs(schema)) if name in self._names}
+        return values_of(schema.fields, replace_null=self._replace_null, changes=masks)
+
+    def _mask(self, schema: Schema) -> Change:
+        """What masks values of a schema; worked out once where every value of it has one class."""
+        probe = _PROBES.get(schema.type) if schema.name not in EXPECTED_CLASSES else None
+        if probe is None:
+            return partial(self._masked, schema=schema)
+        try:
+            masked = self._masked(probe, schema)
+        except JavaError:
+            return partial(self._masked, schema=schema)
+        return lambda value: None if value is None else masked
 
     def _masked(self, value: Any, schema: Schema | None) -> Any:
         if value is None:

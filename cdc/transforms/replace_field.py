@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from cdc.model.javaerrors import DataError, invalid_value, list_text
 from cdc.model.javatypes import hash_map_order
 from cdc.model.record import SourceRecord
-from cdc.model.schema import Field, Schema, Struct
+from cdc.model.schema import Schema, Struct
 from cdc.model.validation import validate_value
 from cdc.transforms.base import PartTransform, PerSchema, require_map, require_struct
 from cdc.transforms.configdef import REPLACE_NULL_WITH_DEFAULT, ConfigDef, Key, Kind, split, values_once
@@ -65,31 +67,33 @@ class ReplaceField(PartTransform):
         if schema is None:
             given = require_map(value, _PURPOSE)
             return None, {self._renames.get(name, name): given[name] for name in given if self._kept(name)}
-        struct = require_struct(value, _PURPOSE, schema)
-        updated, read = self._plans(struct.schema)
-        return updated, Struct(updated, read(struct.values))
+        if type(value) is not Struct:
+            require_struct(value, _PURPOSE, schema)
+        updated, read = self._plans(value.schema)
+        return updated, Struct(updated, read(value.values))
 
     def _plan(self, schema: Schema) -> tuple[Schema, Read]:
         kept = [pair for pair in field_pairs(schema) if self._kept(pair[0])]
         updated = struct_like(schema, [(self._renames.get(name, name), child) for name, child in kept])
-        sources: list[Field] = []
-        for field in updated.fields:
-            # Java asks for the value by the name turned back, which is another field's where a rename has no source.
-            original = self._originals.get(field.name, field.name)
-            source = schema.field(original)
+        # Java asks for each value by the name turned back, which is another field's where a rename has no source.
+        names = [self._originals.get(field.name, field.name) for field in updated.fields]
+        sources = [source for name in names if (source := schema.field(name)) is not None]
+        if [source.schema for source in sources] == [field.schema for field in updated.fields]:
+            return updated, values_of(sources, replace_null=self._replace_null)
+        return updated, partial(self._one_by_one, schema, updated, names)
+
+    def _one_by_one(self, schema: Schema, updated: Schema, names: list[str], values: Sequence[Any]) -> list[Any]:
+        taken = []
+        for field, name in zip(updated.fields, names, strict=True):
+            source = schema.field(name)
             if source is None:
-                raise DataError(f"{original} is not a valid field name")
-            sources.append(source)
-        read = values_of(sources, replace_null=self._replace_null)
-        if all(source.schema == field.schema for source, field in zip(sources, updated.fields, strict=True)):
-            return updated, read
-        return updated, lambda values: _checked(updated, read(values))
-
-
-def _checked(schema: Schema, values: list[Any]) -> list[Any]:
-    for field, value in zip(schema.fields, values, strict=True):
-        validate_value(field.schema, value, f'field: "{field.name}"')
-    return values
+                raise DataError(f"{name} is not a valid field name")
+            value = values[source.index]
+            if value is None and self._replace_null:
+                value = source.schema.default
+            validate_value(field.schema, value, f'field: "{field.name}"', given=source.schema)
+            taken.append(value)
+        return taken
 
 
 class ReplaceFieldKey(ReplaceField):

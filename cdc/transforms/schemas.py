@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from cdc.model.javaerrors import DataError, SchemaBuilderError
+from cdc.model.javaerrors import DataError, JavaError, SchemaBuilderError
 from cdc.model.schema import Field, Schema, Struct, Type
 from cdc.model.validation import null_refused, validate_value
 
@@ -91,36 +91,50 @@ def struct_field(struct: Struct, name: str) -> Field:
 Read = Callable[[Sequence[Any]], list[Any]]
 
 
-def values_of(fields: Sequence[Field], *, replace_null: bool, required: bool = True) -> Read:
+Change = Callable[[Any], Any]
+
+
+def values_of(fields: Sequence[Field], *, replace_null: bool, changes: Mapping[int, Change] | None = None) -> Read:
     """The function that takes some fields' values out of a struct's values, in the order given.
+
+    A null that stays in a required field is refused, as `Struct.put` does; of several complaints about a struct the one
+    about the foremost field is raised, as if the fields were put one after the other.
 
     Args:
         fields: The fields to take.
         replace_null: Whether a null is read as the field's default.
-        required: Whether a null that stays in a required field is refused, as `Struct.put` does.
+        changes: By place in `fields`: what becomes of the value.
     """
     count = len(fields)
     indices = [field.index for field in fields]
     defaults = {at: f.schema.default for at, f in enumerate(fields) if replace_null and f.schema.default is not None}
-    demanding = {at: f for at, f in enumerate(fields) if required and not f.schema.optional and at not in defaults}
+    demanding = [(at, f) for at, f in enumerate(fields) if not f.schema.optional and at not in defaults]
     everything = indices == list(range(count))
     getter: Callable[[Sequence[Any]], Any] = itemgetter(*indices) if count > 1 else itemgetter(slice(0, 0))
+    changed = sorted((changes or {}).items())
+    replaced = sorted(defaults.items())
 
-    def fill(values: list[Any]) -> list[Any]:
-        for at, value in enumerate(values):
-            if value is None:
-                if at in defaults:
-                    values[at] = defaults[at]
-                elif at in demanding:
-                    field = demanding[at]
-                    raise null_refused(f'field: "{field.name}"', field.schema)
-        return values
+    def refuse_nulls(values: list[Any], limit: int) -> None:
+        for at, field in demanding:
+            if at < limit and values[at] is None:
+                raise null_refused(f'field: "{field.name}"', field.schema)
 
     def read(values: Sequence[Any]) -> list[Any]:
         if count > 1:
             taken = list(values[:count]) if everything else list(getter(values))
         else:
             taken = [values[index] for index in indices]
-        return fill(taken) if (defaults or demanding) and None in taken else taken
+        for at, default in replaced:
+            if taken[at] is None:
+                taken[at] = default
+        for at, change in changed:
+            try:
+                taken[at] = change(taken[at])
+            except JavaError:
+                refuse_nulls(taken, at)
+                raise
+        if demanding and None in taken:
+            refuse_nulls(taken, count)
+        return taken
 
     return read

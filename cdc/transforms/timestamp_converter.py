@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from cdc.model.javaerrors import ConfigException, DataError, JavaError, invalid_value
-from cdc.model.javatypes import LONG_MAX, LONG_MIN, Byte, Integer, Short, class_name
+from cdc.model.javatypes import LONG_MAX, LONG_MIN, Byte, Integer, Short, class_name, wrap_integer
 from cdc.model.record import SourceRecord
 from cdc.model.schema import DATE, INT64, STRING, TIME, TIMESTAMP, JavaDate, Schema, Struct, Type
 from cdc.transforms.base import PartTransform, PerSchema, require_map, require_struct
 from cdc.transforms.configdef import NO_DEFAULT, REPLACE_NULL_WITH_DEFAULT, ConfigDef, Key, Kind, one_of, trim
 from cdc.transforms.headers import schema_text
-from cdc.transforms.schemas import Read, field_pairs, struct_like, values_of, with_default
+from cdc.transforms.schemas import Change, Read, field_pairs, struct_like, values_of, with_default
 from cdc.values.javacalendar import MILLIS_PER_DAY
-from cdc.values.simpledateformat import SimpleDateFormat, UnsupportedPattern
+from cdc.values.simpledateformat import SimpleDateFormat
 
 _PURPOSE: Final = "converting timestamp formats"
 _TARGETS: Final = {
@@ -74,6 +75,7 @@ class TimestampConverter(PartTransform):
             "string": self._from_text, "unix": self._from_unix, "Date": _from_date("Date"), "Time": _from_date("Time"),
             "Timestamp": _from_date("Timestamp"),
         }  # fmt: skip
+        self._write = self._writer()
         self._plans = PerSchema(self._plan)
 
     def convert(self, record: SourceRecord, schema: Schema | None, value: Any) -> tuple[Schema | None, Any]:
@@ -85,18 +87,8 @@ class TimestampConverter(PartTransform):
             converted = self._converted(value, _source_of(schema))
             return target.as_optional() if schema.optional else target, converted
         struct = None if value is None else require_struct(value, _PURPOSE, schema)
-        updated, read, index, source = self._plans(schema)
-        if struct is None:
-            return updated, None
-        return updated, Struct(updated, self._values(struct, read, index, source))
-
-    def _values(self, struct: Struct, read: Read, index: int | None, source: str | JavaError | None) -> list[Any]:
-        values = read(struct.values)
-        if index is not None:
-            if isinstance(source, JavaError):
-                raise source
-            values[index] = self._converted(values[index], source)
-        return values
+        updated, read = self._plans(schema)
+        return updated, None if struct is None else Struct(updated, read(struct.values))
 
     def _schemaless(self, value: Any) -> Any:
         if value is None or not self._field:
@@ -105,43 +97,44 @@ class TimestampConverter(PartTransform):
         updated[self._field] = self._converted(updated.get(self._field), None)
         return updated
 
-    def _plan(self, schema: Schema) -> tuple[Schema, Read, int | None, str | JavaError | None]:
+    def _plan(self, schema: Schema) -> tuple[Schema, Read]:
         pairs = field_pairs(schema)
-        read = values_of(schema.fields, replace_null=self._replace_null)
+        changes: dict[int, Change] = {}
         field = schema.field(self._field)
-        source: str | JavaError | None = None
-        index = None
         if field is not None:
-            index = field.index
             target = _TARGETS[self._target]
-            pairs[index] = (field.name, target.as_optional() if field.schema.optional else target)
-            try:
-                source = _source_of(field.schema)
-            except JavaError as error:  # Java finds it at each value, and builds the schema before
-                source = error
+            pairs[field.index] = (field.name, target.as_optional() if field.schema.optional else target)
+            changes[field.index] = self._change(field.schema)
+        read = values_of(schema.fields, replace_null=self._replace_null, changes=changes)
         updated = struct_like(schema, pairs, optional=schema.optional)
         if schema.default is not None:
-            values = self._values(schema.default, read, index, source)
-            updated = with_default(updated, Struct(updated, values))
-        return updated, read, index, source
+            updated = with_default(updated, Struct(updated, read(schema.default.values)))
+        return updated, read
+
+    def _change(self, schema: Schema) -> Change:
+        try:
+            source = _source_of(schema)
+        except JavaError as error:  # Java builds the schema first and finds it at each value, nulls included
+            return partial(_refuse, error)
+        read, write = self._sources[source], self._write
+        return lambda value: None if value is None else write(read(value))
 
     def _converted(self, value: Any, source: str | None) -> Any:
         if value is None:
             return None
-        millis = self._sources[source or _inferred(value)](value)
-        match self._target:
-            case "string":
-                assert self._format is not None
-                return self._format.format(millis)
-            case "unix":
-                divisor, multiplier = _TO_MILLIS[self._precision]
-                return _scaled(millis, multiplier, divisor)
-            case "Date":
-                return JavaDate(millis - millis % MILLIS_PER_DAY)
-            case "Time":
-                return JavaDate(millis % MILLIS_PER_DAY)
-            case _:
-                return JavaDate(millis)
+        return self._write(self._sources[source or _inferred(value)](value))
+
+    def _writer(self) -> Callable[[int], Any]:
+        """What makes the target's value of milliseconds since the epoch."""
+        if self._target == "string":
+            assert self._format is not None
+            return self._format.format
+        if self._target == "unix":
+            divisor, multiplier = _TO_MILLIS[self._precision]
+            return lambda millis: _scaled(millis, multiplier, divisor)
+        if self._target == "Date":
+            return lambda millis: JavaDate(wrap_integer(millis - millis % MILLIS_PER_DAY, 64))
+        return JavaDate if self._target == "Timestamp" else lambda millis: JavaDate(millis % MILLIS_PER_DAY)
 
     def _from_text(self, value: Any) -> int:
         if not isinstance(value, str):
@@ -151,10 +144,7 @@ class TimestampConverter(PartTransform):
                 'Cannot invoke "java.text.SimpleDateFormat.parse(String)" because "config.format" is null',
                 "NullPointerException",
             )
-        try:
-            millis = self._format.parse(value)
-        except UnsupportedPattern as error:
-            raise JavaError(str(error), "UnsupportedOperationException") from error
+        millis = self._format.parse(value)
         if millis is None:
             raise DataError(
                 f"Could not parse timestamp: value ({value}) does not match pattern ({self._format.pattern})",
@@ -167,6 +157,10 @@ class TimestampConverter(PartTransform):
             raise DataError(f"Expected Unix timestamp to be a Long, but found class {class_name(value)}")
         multiplier, divisor = _TO_MILLIS[self._precision]
         return _scaled(int(value), multiplier, divisor)
+
+
+def _refuse(error: JavaError, _: Any) -> Any:
+    raise error
 
 
 def _from_date(kind: str) -> Callable[[Any], int]:

@@ -47,5 +47,11 @@ def quote_raw(text: bytes) -> bytes:
 
 
 def quote_text(text: str) -> str:
-    """A JSON string of a text; a lone surrogate becomes `?` as in Java's UTF-8 encoder."""
-    return quote(text.encode("utf-8", "replace")).decode("utf-8")
+    r"""A JSON string of a text; half of a surrogate pair becomes its `\u` escape."""
+    try:
+        return quote(text.encode()).decode()
+    except UnicodeEncodeError:
+        pieces = re.split("([\ud800-\udfff])", text)
+        return (
+            '"' + "".join(quote_text(p)[1:-1] if i % 2 == 0 else f"\\u{ord(p):04X}" for i, p in enumerate(pieces)) + '"'
+        )

@@ -72,6 +72,19 @@ def parse_decimal(text: bytes) -> Decimal:
     return value
 
 
+def _whole_number(digits: bytes) -> int:
+    """An integer of any length; Python itself refuses to read more than 4300 digits into an int.
+
+    Raises:
+        ValueError: The text is no integer.
+    """
+    if len(digits) <= 4300:
+        return int(digits)
+    if not digits.removeprefix(b"-").isdigit():
+        raise ValueError("text is not a number")
+    return int(Decimal(digits.decode()))
+
+
 def unscaled(text: bytes, scale: int) -> int:
     """The integer behind a plain decimal text at a scale.
 
@@ -81,8 +94,8 @@ def unscaled(text: bytes, scale: int) -> int:
     whole, _, fraction = text.partition(b".")
     try:
         if len(fraction) == scale:
-            return int(whole + fraction)
-        number = int(whole + fraction)
+            return _whole_number(whole + fraction)
+        number = _whole_number(whole + fraction)
     except ValueError:
         raise ValueError("text is not a number") from None
     shift = scale - len(fraction)
@@ -135,7 +148,7 @@ def _stripped(text: bytes) -> tuple[int, int]:
     whole, _, fraction = text.partition(b".")
     fraction = fraction.rstrip(b"0")
     try:
-        return int(whole + fraction), len(fraction)
+        return _whole_number(whole + fraction), len(fraction)
     except ValueError:
         raise ValueError("text is not a number") from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -115,14 +115,22 @@ def by_debezium(case: Case, connect: ConnectWorker, bootstrap: str) -> list[Reco
             connect.running(name)  # a failed task ends the wait with its trace
             return _when_ended(case, _read(bootstrap))
 
-        return wait_until(finished, 60, f"Debezium to capture {case.script.name}", every=0.1)
+        wait_until(finished, 60, f"Debezium to capture {case.script.name}", every=0.1)
+        connect.delete(name)  # only now is all sent that came before the end: there is no order between topics
+        return _when_ended(case, _read(bootstrap))
     finally:
         connect.delete(name)
         _clear(bootstrap)
 
 
 def by_seam(
-    case: Case, bootstrap: str, *, like: list[Record] = (), manage_topics: bool = True, options: Mapping[str, str] = {}
+    case: Case,
+    bootstrap: str,
+    *,
+    like: Sequence[Record] = (),
+    manage_topics: bool = True,
+    options: Mapping[str, str] | None = None,
+    findings: list[Finding] | None = None,
 ) -> list[Record]:
     """Let the native engine capture a case.
 
@@ -132,14 +140,15 @@ def by_seam(
         like: What another engine wrote: its topics are made with the same partitions.
         manage_topics: False for a broker that cannot create topics.
         options: Over those of the script.
+        findings: Takes what the engine says.
     """
-    findings: list[Finding] = []
+    findings = [] if findings is None else findings
     if manage_topics:
         _clear(bootstrap)
         _create(bootstrap, {record.topic for record in like}, case.script.partitions)
     config = read(
         f"{PREFIX}-{case.database.name}",
-        {**case.config("seam"), "seam.compat": "strict", "seam.retry.timeout.ms": "20000", **options},
+        {**case.config("seam"), "seam.compat": "strict", "seam.retry.timeout.ms": "20000", **(options or {})},
         bootstrap_servers=bootstrap,
     )
     worker = Worker(config, findings.append, manage_topics=manage_topics)

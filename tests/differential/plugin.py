@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
 
+from cdc.kafka.embedded import EmbeddedBroker
 from tests.differential.script import Script, scripts_in
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -67,7 +67,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def mock_kafka() -> Iterator[str]:
     """The address of librdkafka's mock broker, which knows no topic yet."""
-    owner = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "", "log_level": 0})
-    brokers = owner.list_topics(timeout=10).brokers
-    yield ",".join(f"{broker.host}:{broker.port}" for broker in brokers.values())
-    owner.flush(1)
+    with EmbeddedBroker() as broker:
+        yield broker.bootstrap

@@ -40,7 +40,7 @@ def _compare(
     both = [canonical(theirs), canonical(ours)]
     if script.partitions > 1:
         both = [without_partitions_of_null_keys(records) for records in both]
-    check_equal(script.name, *both)
+    check_equal(script.name, *both, live=True)
 
 
 def _versions(connect: ConnectWorker, database: Database) -> dict[str, str]:

@@ -16,7 +16,7 @@ def test_the_engine_writes_what_debezium_wrote(recorded_script: Script, mock_kaf
     theirs = golden.read(recorded_script)
     case = prepare(recorded_script, database, ("seam",))
     ours = renumbered(canonical(by_seam(case, mock_kafka, manage_topics=False)))
-    check_equal(recorded_script.name, _by_key(theirs), _by_key(ours))
+    check_equal(recorded_script.name, _by_key(theirs), _by_key(ours), live=False)
 
 
 def _by_key(records: list[Canonical]) -> list[Canonical]:

@@ -23,11 +23,13 @@ STEPS = (
 )
 
 
-def killed_again_and_again(database, kafka, prefix, start_process, failpoints) -> float:
+def killed_again_and_again(
+    database, kafka, prefix, start_process, failpoints, *, sizes=(1, 1, 2, 5, 30), **options: str
+) -> float:
     """Run into each failpoint, or that many seconds, under load; then the seconds from a start to the slot's next move."""
-    config = properties(database, prefix)
-    run_once(pipeline(database, kafka.bootstrap, prefix))
-    with Writer(database, 0) as one, Writer(database, 1) as other:
+    config = properties(database, prefix, **options)
+    run_once(pipeline(database, kafka.bootstrap, prefix, **options))
+    with Writer(database, 0, sizes=sizes) as one, Writer(database, 1, sizes=sizes) as other:
         for failpoint in failpoints:
             if isinstance(failpoint, float):
                 engine = start_process(database, kafka.bootstrap, config)
@@ -69,3 +71,53 @@ def test_a_hundred_kills_lose_nothing_and_keep_the_order(database, kafka, prefix
     ]
     killed_again_and_again(database, kafka, prefix, start_process, failpoints)
     assert_exact(database, kafka.bootstrap, prefix)
+
+
+EXACTLY_ONCE = {"exactly__once__support": "required"}
+STEPS_OF_COMMITS = (
+    "begin received",
+    "drained",
+    "produced, not committed",
+    "committed, not acknowledged",
+    "status sent",
+)
+
+
+def test_kills_of_an_exactly_once_pipeline_repeat_nothing(database, kafka, prefix, start_process):
+    # Every commit ends in the middle of a transaction: these are long, and heartbeats fall into them.
+    database.execute(*TABLES)
+    failpoints = ["drained:20", "produced, not committed:3", "committed, not acknowledged:3", 0.3]
+    killed_again_and_again(
+        database,
+        kafka,
+        prefix,
+        start_process,
+        failpoints,
+        sizes=(1, 5, 900),
+        heartbeat__interval__ms="20",
+        **EXACTLY_ONCE,
+    )
+    report = assert_exact(database, kafka.bootstrap, prefix)
+    assert not report.repeated, f"{report.repeated} events came twice"
+
+
+@pytest.mark.soak
+def test_a_hundred_kills_of_an_exactly_once_pipeline_repeat_nothing(database, kafka, prefix, start_process):
+    database.execute(*TABLES)
+    chosen = random.Random(21)
+    failpoints = [
+        chosen.random() * 2 if chosen.random() < 0.3 else f"{chosen.choice(STEPS_OF_COMMITS)}:{chosen.randint(1, 40)}"
+        for _ in range(100)
+    ]
+    killed_again_and_again(
+        database,
+        kafka,
+        prefix,
+        start_process,
+        failpoints,
+        sizes=(1, 5, 900),
+        heartbeat__interval__ms="20",
+        **EXACTLY_ONCE,
+    )
+    report = assert_exact(database, kafka.bootstrap, prefix)
+    assert not report.repeated, f"{report.repeated} events came twice"

@@ -90,7 +90,7 @@ class RunningEngine:
             self.raise_error()
             return slot_is_active(self.database, self.config.wanted.slot)
 
-        wait_until(active, deadline, "the slot to become active")
+        wait_until(active, deadline, f"the slot to become active; it said {self.findings}")
 
     def caught_up(self, deadline: float = 30.0) -> None:
         """Wait until all that is committed now is acknowledged."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cdc import acknowledger
-from connectors import pipeline
+from connectors import watch
 from connectors.postgres import PipelineConfig
 from tests.stack.postgres import Database
 from tests.support.engine import EngineProcess, RunningEngine
@@ -26,7 +26,7 @@ StartProcess = Callable[..., EngineProcess]
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acknowledger, "IDLE_POSITION_SECONDS", 0.1)
-    monkeypatch.setattr(pipeline, "WATCH_SECONDS", 0.3)
+    monkeypatch.setattr(watch, "WATCH_SECONDS", 0.3)
 
 
 @pytest.fixture

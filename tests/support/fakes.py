@@ -94,9 +94,9 @@ class FakeProducer:
             raise BufferError
         self.flying.append(Handed(topic, value, on_delivery, key, partition, headers))
 
-    def send(self, topic, value, key, *, on_delivery, partition=None, headers=None, table=None) -> bool:
+    def send(self, topic, value, key, *, on_delivery, partition=None, headers=None, table=None, timestamp=None) -> bool:
         try:
-            self.produce(topic, value, key, on_delivery=on_delivery, headers=headers, partition=partition)
+            FakeProducer.produce(self, topic, value, key, on_delivery=on_delivery, headers=headers, partition=partition)
         except BufferError:
             return False
         return True
@@ -125,3 +125,23 @@ class FakeProducer:
     def positions(self) -> list[PositionRecord]:
         """The position records that were delivered."""
         return [PositionRecord.decode(each.value) for each in self.delivered if each.topic == POSITIONS_TOPIC]
+
+
+class FakeTransactions:
+    """A transactional producer's client: what was committed stays, what was not is gone with the producer."""
+
+    def __init__(self, producer: FakeProducer) -> None:
+        self.producer = producer
+        self.open = False
+        self.committed: list[Handed] = []
+
+    def begin_transaction(self) -> None:
+        assert not self.open, "a transaction within a transaction"
+        self.open = True
+
+    def commit_transaction(self, _seconds: float) -> None:
+        assert self.open, "a commit without its transaction"
+        self.producer.deliver_all()
+        self.committed += self.producer.delivered
+        self.producer.delivered.clear()
+        self.open = False

@@ -12,10 +12,13 @@ from cdc.converters.json import JsonConverter
 from cdc.converters.json_reading import JsonReader
 from cdc.errors import ConfigError, TransformError
 from cdc.model.javaerrors import JavaError
+from cdc.model.javatypes import parse_float32
 from cdc.model.record import Header, SinkRecord, SourceRecord
-from cdc.transforms import Surroundings, compile_chain
+from cdc.transforms import Chain, Surroundings, compile_chain
+from cdc.values.javatext import shortest_float32
 
 _RECORD_QUOTED = re.compile(r"(SourceRecord\{|SinkRecord\{|Struct\{)")
+_FLOAT_TEXT = re.compile(r"-?[0-9]+\.[0-9]+([Ee][-+]?[0-9]+)?")
 _MULTILINE = "\n"
 _JVM_TEXTS = ("NullPointerException", "ClassCastException")
 
@@ -70,8 +73,12 @@ class Runner:
             chain = compile_chain(case["chain"], surroundings or Surroundings(strict=True))
         except ConfigError as error:
             return {"config_errors": [f"{p.java_class}: {p.java_message}" for p in error.problems]}
+        return self.outcome(chain, case["record"])
+
+    def outcome(self, chain: Chain, given: dict[str, Any]) -> dict[str, Any]:
+        """What the chain makes of one record, in the form of a case's `expected`."""
         try:
-            records = chain.apply(self.record(case["record"]))
+            records = chain.apply(self.record(given))
         except TransformError as error:
             return {"error": f"{error.java_class.rpartition('.')[2]}: {error.java_message}"}
         try:
@@ -100,9 +107,7 @@ def difference(case: dict[str, Any], outcome: dict[str, Any]) -> str | None:
     for pointer in case.get("ignore", []):
         _blank(expected, pointer)
         _blank(got, pointer)
-    if _normal(expected["out"]) != _normal(got["out"]):
-        return f"wanted {json.dumps(expected['out'])}\n   got {json.dumps(got['out'])}"
-    return None
+    return _difference_at("", _normal(expected["out"]), _normal(got["out"]))
 
 
 def _same_error(wanted: str, given: str) -> bool:
@@ -118,6 +123,30 @@ def _same_error(wanted: str, given: str) -> bool:
     return re.sub(r"@[0-9a-f]+", "@*", wanted_text) == re.sub(r"@[0-9a-f]+", "@*", given_text)
 
 
+def _difference_at(pointer: str, wanted: Any, got: Any) -> str | None:
+    """The first place where two documents differ, and what stands there."""
+    if wanted == got and isinstance(wanted, bool) == isinstance(got, bool):
+        return None
+    if type(wanted) is type(got) and isinstance(wanted, (str, float)) and _same_float(str(wanted), str(got)):
+        return None
+    if isinstance(wanted, dict) and isinstance(got, dict) and wanted.keys() == got.keys():
+        found = (_difference_at(f"{pointer}/{name}", member, got[name]) for name, member in wanted.items())
+        return next((different for different in found if different is not None), None)
+    if isinstance(wanted, list) and isinstance(got, list) and len(wanted) == len(got):
+        pairs = zip(wanted, got, strict=True)
+        found = (_difference_at(f"{pointer}/{at}", *pair) for at, pair in enumerate(pairs))
+        return next((different for different in found if different is not None), None)
+    return f"at {pointer}: wanted {json.dumps(wanted)}, got {json.dumps(got)}"
+
+
+def _same_float(wanted: str, got: str) -> bool:
+    """Whether two texts are one 32-bit float, of which JDK 17 prints more digits than it needs."""
+    if not (_FLOAT_TEXT.fullmatch(wanted) and _FLOAT_TEXT.fullmatch(got)):
+        return False
+    single = parse_float32(wanted)
+    return single == parse_float32(got) and float(got) == float(shortest_float32(single))
+
+
 def _blank(document: Any, pointer: str) -> None:
     steps = [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
     for step in steps[:-1]:
@@ -129,7 +158,7 @@ def _blank(document: Any, pointer: str) -> None:
         document[last] = None
 
 
-def _normal(node: Any, pairs: bool = False) -> Any:
+def _normal(node: Any) -> Any:
     """Numbers by value; a map with keys that are not texts (a list of pairs) as a set of its pairs."""
     if isinstance(node, dict):
         if node.keys() == {"schema", "payload"} or node.keys() == {"name", "schema", "value"}:
@@ -138,7 +167,10 @@ def _normal(node: Any, pairs: bool = False) -> Any:
                 **{k: _normal(v) for k, v in node.items() if k != member},
                 member: _by_schema(node["schema"], node[member]),
             }
-        return {name: _normal(member) for name, member in node.items()}
+        normal = {name: _normal(member) for name, member in node.items()}
+        if node.get("type") == "float" and isinstance(node.get("default"), (int, float)):
+            normal["default"] = parse_float32(str(node["default"]))
+        return normal
     if isinstance(node, list):
         return [_normal(member) for member in node]
     return node
@@ -153,6 +185,8 @@ def _by_schema(schema: Any, payload: Any) -> Any:
         return {name: _by_schema(members.get(name), member) for name, member in payload.items()}
     if kind == "array":
         return [_by_schema(schema["items"], member) for member in payload]
+    if kind == "float" and isinstance(payload, (int, float)):
+        return parse_float32(str(payload))  # JDK 17 prints more digits than a float needs
     if kind == "map" and isinstance(payload, list):
         return sorted(json.dumps(pair, sort_keys=True) for pair in payload)
     return payload

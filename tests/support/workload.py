@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import threading
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -35,12 +36,22 @@ class Writer:
         number: Which keys it owns.
         seed: Of its choices.
         pause: Seconds between two transactions.
+        sizes: Operations of a transaction, one of these.
     """
 
-    def __init__(self, database: Database, number: int = 0, *, seed: int = 1, pause: float = 0.005) -> None:
+    def __init__(
+        self,
+        database: Database,
+        number: int = 0,
+        *,
+        seed: int = 1,
+        pause: float = 0.005,
+        sizes: Sequence[int] = (1, 1, 2, 5, 30),
+    ) -> None:
         self.database = database
         self.number = number
         self.pause = pause
+        self.sizes = sizes
         self.committed = 0
         self.error: BaseException | None = None
         self._random = random.Random(f"{seed}/{number}")
@@ -63,7 +74,7 @@ class Writer:
         with self.database.connect(autocommit=False) as connection:
             while not self._end.is_set():
                 planned = dict(self._known)
-                for _ in range(self._random.choice((1, 1, 2, 5, 30))):
+                for _ in range(self._random.choice(self.sizes)):
                     self._step(connection, planned)
                 if self._random.random() < 0.15:
                     connection.rollback()
@@ -180,6 +191,7 @@ def _check_journal(journal: dict[int, dict[str, Any]], found: list[Event], repor
             continue
         if each.after != journal.get(each.key["id"]):
             report.faults.append(f"journal {each.key['id']} was never committed so")
+        report.repeated += each.key["id"] in seen
         seen[each.key["id"]] = each.after
     lost = sorted(set(journal) - set(seen))
     if lost:

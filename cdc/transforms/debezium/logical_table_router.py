@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from cdc.model.javaerrors import JavaError
 from cdc.model.record import SourceRecord
 from cdc.model.schema import STRING, Schema, Struct, Type
-from cdc.model.validation import null_refused
-from cdc.transforms.base import Transform, require_struct
+from cdc.model.validation import null_refused, validate_value
+from cdc.transforms.base import PerSchema, Transform, require_struct
 from cdc.transforms.configdef import ConfigDef, Key, Kind, trim
 from cdc.transforms.debezium.envelopes import is_change_event, null_pointer
 from cdc.transforms.debezium.names import ADJUSTMENT_MODES, adjuster
 from cdc.transforms.debezium.options import is_regex, is_required, literal, literal_of
 from cdc.transforms.javaregex import JavaPattern
-from cdc.transforms.schemas import checked_fields, field_pairs, values_of
+from cdc.transforms.schemas import checked_fields, field_pairs, struct_field, values_of
 
 _PURPOSE = "Updating schema"
 
@@ -40,7 +40,7 @@ class ByLogicalTableRouter(Transform):
         Key("logical.table.cache.size", Kind.INT, 16, "Has no effect here."),
         Key("schema.name.adjustment.mode", Kind.STRING, "none", "none, avro or avro_unicode.",
             late=(literal_of(ADJUSTMENT_MODES, required=True),)),
-    ), reasons_logged=True)  # fmt: skip
+    ), reasons_logged=True, undeclared=("key.field.name", "key.field.replacement"))  # fmt: skip
 
     def configure(self) -> None:
         """Compile the expressions."""
@@ -60,7 +60,8 @@ class ByLogicalTableRouter(Transform):
         self._adjust = adjuster(literal(texts, "schema.name.adjustment.mode", ADJUSTMENT_MODES, "none"), dots=True)
         self._topics: dict[str, str | None] = {}
         self._tables: dict[str, str] = {}
-        self._schemas: dict[tuple[int, str], tuple[Schema, Schema]] = {}
+        self._schemas: dict[Any, tuple[Schema, Schema]] = {}
+        self._reads = PerSchema(lambda schema: values_of(schema.fields, replace_null=False))
 
     def apply(self, record: SourceRecord) -> SourceRecord:
         """The record of the logical table."""
@@ -81,13 +82,17 @@ class ByLogicalTableRouter(Transform):
         return record.replace(topic=topic, key_schema=key_schema, key=key, value_schema=value_schema, value=value)
 
     def _remembered(self, schema: Schema, topic: str) -> Schema | None:
-        known = self._schemas.get((id(schema), topic))
+        known = self._schemas.get(self._schema_key(schema, topic))
         return None if known is None else known[1]
+
+    def _schema_key(self, schema: Schema, topic: str) -> Any:
+        """Debezium goes by the schema alone, so that one that stands in two topics keeps the first one's name."""
+        return schema if self.surroundings.strict else (id(schema), topic)
 
     def _remember(self, schema: Schema, topic: str, made: Schema) -> Schema:
         if len(self._schemas) >= 1024:
             self._schemas.pop(next(iter(self._schemas)))
-        self._schemas[id(schema), topic] = (schema, made)
+        self._schemas[self._schema_key(schema, topic)] = (schema, made)
         return made
 
     def _key(self, key: Struct, physical: str, topic: str) -> Struct:
@@ -97,7 +102,7 @@ class ByLogicalTableRouter(Transform):
             if self._unique:
                 pairs.append((self._key_field, STRING))
             schema = self._remember(key.schema, topic, _renamed(key.schema, self._adjust(topic + ".Key"), pairs))
-        values = values_of(key.schema.fields, replace_null=False)(key.values)
+        values = self._reads(key.schema)(key.values)
         if self._unique:
             values.append(self._table(physical))
         return Struct(schema, values)
@@ -111,6 +116,17 @@ class ByLogicalTableRouter(Transform):
             known = self._key_regex.replace_first(physical, self._key_replacement) if matches else physical
             self._tables[physical] = known
         return known
+
+    def _row(self, rows: Struct, schema: Schema) -> Struct:
+        """A side's row on the schema that was made of `before`'s, where the other side may have lost or won fields."""
+        if [field.schema for field in rows.schema.fields] == [field.schema for field in schema.fields]:
+            return Struct(schema, self._reads(rows.schema)(rows.values))
+        row = Struct(schema)
+        for field, value in zip(rows.schema.fields, rows.values, strict=True):
+            target = struct_field(row, field.name)
+            validate_value(target.schema, value, f'field: "{field.name}"', given=field.schema)
+            row.put(field.name, value)
+        return row
 
     def _event(self, event: Struct, topic: str) -> Struct:
         schema = self._remembered(event.schema, topic)
@@ -129,6 +145,6 @@ class ByLogicalTableRouter(Transform):
                 raise null_refused(f'field: "{field.name}"', new.schema)
             if value is not None and field.name in ("before", "after"):
                 rows = require_struct(value, _PURPOSE)
-                value = Struct(new.schema, values_of(rows.schema.fields, replace_null=False)(rows.values))
+                value = self._row(rows, new.schema)
             values.append(value)
         return Struct(schema, values)

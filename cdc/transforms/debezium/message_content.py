@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Final
 
 from cdc.model.javaerrors import DataError, JavaError
 from cdc.model.record import SourceRecord
-from cdc.model.schema import Schema, Struct, Type
+from cdc.model.schema import Field, Schema, Struct, Type
+from cdc.model.validation import validate_value
 from cdc.transforms.base import Transform, require_struct
 from cdc.transforms.configdef import ConfigDef, Key, Kind
 from cdc.transforms.debezium.envelopes import null_pointer, typed_member
@@ -45,8 +46,17 @@ class DecodeLogicalDecodingMessageContent(Transform):
             if field.name == "after":
                 values.append(content)
             else:
-                values.append("c" if field.name == "op" else event.get(field.name))
+                values.append("c" if field.name == "op" else self._member(event, field))
         return record.replace(key_schema=None, key=None, value_schema=schema, value=Struct(schema, values))
+
+    def _member(self, event: Struct, field: Field) -> Any:
+        """A member that stays; Debezium takes it by its new place, which is another's where `message` is not the last."""
+        if not self.surroundings.strict or event.schema.fields[field.index].name == field.name:
+            return event.get(field.name)
+        value = event.values[field.index]
+        value = field.schema.default if value is None else value
+        validate_value(field.schema, value, f'field: "{field.name}"')
+        return value
 
     def _content(self, event: Struct) -> Struct:
         struct_field(event, "message")

@@ -225,6 +225,7 @@ class ExtractNewRecordState(Transform):
 
     def _with_fields(self, row: Struct, event: Struct) -> Struct:
         """The row on its new schema, with the added fields behind its columns."""
+        typed_member(event, "op", Type.STRING)  # Debezium's cache goes by it too, so that an event without one fails
         key = (id(row.schema), id(event.schema))
         known = self._appended.get(key)
         if known is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from cdc.model.javaerrors import DataError, JavaError, SchemaBuilderError, list_text
-from cdc.model.record import SourceRecord
+from cdc.model.record import SinkRecord, SourceRecord
 from cdc.model.schema import STRING, Schema, Struct, Type
 from cdc.model.validation import validate_value
 from cdc.transforms.base import Transform, require_struct
@@ -84,6 +84,9 @@ class EventRouter(Transform):
             late=(literal_of(_NULLS, required=True),)),
         Key("table.op.invalid.behavior", Kind.STRING, "warn", "What an update does.",
             late=(literal_of(_INVALID, required=True),)),
+    ), undeclared=(
+        "field.name.adjustment.mode", "tracing.span.context.field", "tracing.operation.name",
+        "tracing.with.context.field.only",
     ))  # fmt: skip
 
     def configure(self) -> None:
@@ -174,6 +177,8 @@ class EventRouter(Transform):
             value_schema = value = None
         key = _column(row, self._key)
         topic = typed_member(row, self._route_by, Type.STRING)
+        if partition is None and isinstance(record, SinkRecord):
+            raise null_pointer('Cannot invoke "java.lang.Integer.intValue()" because "kafkaPartition" is null')
         message = record.replace(
             topic=topic, partition=partition, key_schema=_key_schema(columns, self._key), key=key,
             value_schema=value_schema, value=value, timestamp=timestamp, headers=(*record.headers, *added),

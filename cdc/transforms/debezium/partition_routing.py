@@ -25,7 +25,10 @@ class _Unprocessable(Exception):
 def _operation(record: SourceRecord, event: Struct) -> str | None:
     if isinstance(record, SinkRecord):
         raise _Unprocessable
-    operation: str | None = None if event.schema.field("op") is None else event.get_without_default("op")
+    field = event.schema.field("op")
+    if field is not None and field.schema.type is not Type.STRING:
+        raise _Unprocessable
+    operation: str | None = None if field is None else event.get_without_default("op")
     return operation
 
 
@@ -74,6 +77,8 @@ class PartitionRouting(Transform):
 
     def _value(self, event: Struct, path: list[str], operation: str | None) -> tuple[Any, Schema] | None:
         """A field's value and schema, or None where there is no such field or it is null."""
+        if "change" in path[:-1] and event.schema.field("op") is None:
+            return None
         current: Struct | None = event
         for step in path[:-1]:
             if current is None:

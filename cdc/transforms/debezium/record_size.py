@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Final
 
 from cdc.converters.json import decimal_bytes
 from cdc.model.javaerrors import JavaError, invalid_value
+from cdc.model.javatypes import class_name
 from cdc.model.record import SinkRecord, SourceRecord
 from cdc.model.schema import Schema, Struct, Type
-from cdc.transforms.base import Transform, require_struct
+from cdc.transforms.base import Transform
 from cdc.transforms.configdef import NO_DEFAULT, ConfigDef, Key, Kind
 from cdc.values.javatext import double_text
 
@@ -49,25 +50,25 @@ class EnforceRecordSize(Transform):
         if size <= self._limit:
             return record
         event = record.value
-        lengths = {side: self._cuttable(event, side) for side in _SIDES}
-        totals = {side: sum(found.values()) for side, found in lengths.items()}
+        long = {side: self._long_values(event, side) for side in _SIDES}
+        totals = {side: sum(map(len, found.values())) for side, found in long.items()}
         whole = sum(totals.values())
         if whole <= 0:
             return record
         cut = Struct(event.schema, event.values)
         for side in _SIDES:
             excess = math.ceil(totals[side] / whole * (size - self._limit))
-            if lengths[side] and excess > 0:
+            if long[side] and excess > 0:
                 field = event.schema.field(side)
                 assert field is not None
-                cut.values[field.index] = _cut(cut.values[field.index], lengths[side], totals[side], excess)
+                cut.values[field.index] = _cut(cut.values[field.index], long[side], totals[side], excess)
         return record.replace(value=cut)
 
-    def _cuttable(self, event: Struct, side: str) -> dict[int, int]:
-        """The columns of a side that are long enough, by index, with their lengths."""
+    def _long_values(self, event: Struct, side: str) -> dict[int, Any]:
+        """The values of a side that are long enough to be cut, by index."""
         field = event.schema.field(side)
         row = None if field is None else event.values[field.index]
-        found: dict[int, int] = {}
+        found: dict[int, Any] = {}
         if not isinstance(row, Struct):
             return found
         for member, given in zip(row.schema.fields, row.values, strict=True):
@@ -81,22 +82,27 @@ class EnforceRecordSize(Transform):
                     )
                 continue
             if len(value) > self._least:
-                found[member.index] = len(value)
+                found[member.index] = value
         return found
 
 
-def _cut(row: Struct, lengths: dict[int, int], total: int, excess: int) -> Struct:
+def _cut(row: Struct, long: dict[int, Any], total: int, excess: int) -> Struct:
     cut = Struct(row.schema, row.values)
-    for index, length in lengths.items():
-        left = max(0, length - math.ceil(length / total * excess))
-        cut.values[index] = cut.values[index][:left]
+    for index, value in long.items():
+        left = max(0, len(value) - math.ceil(len(value) / total * excess))
+        cut.values[index] = value[:left]
     return cut
 
 
 def _record_size(record: SourceRecord) -> int:
     """Debezium's estimate, in bytes."""
     entries = len(record.source_partition or ()) + len(record.source_offset or ()) + len(record.headers)
-    key = 0 if record.key is None else _struct_size(require_struct(record.key, "record size"))
+    if record.key is not None and not isinstance(record.key, Struct):
+        raise JavaError(
+            f"class {class_name(record.key, record.key_schema)} cannot be cast to class "
+            "org.apache.kafka.connect.data.Struct", "ClassCastException",
+        )  # fmt: skip
+    key = 0 if record.key is None else _struct_size(record.key)
     return entries * 100 + 8 + key + _struct_size(record.value) + len(record.topic.encode())
 
 

@@ -1,0 +1,1 @@
+"""Transforms of our own, which a Connect worker does not have."""

@@ -1,0 +1,144 @@
+"""A pipeline and a slice under test: their file, their bridge, and the command line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from connectors.postgres import PipelineConfig
+from connectors.worker import Worker
+from legacy_db.bridge import Bridge
+from legacy_db.commands import make_bridge
+from legacy_db.shape import TableShape, published_tables, read_shape
+from legacy_db.verify import LegacyVerification
+from legacy_db.verify_model import HopResult, Options
+from tests.stack.postgres import Database
+from tests.support.engine import properties
+from tests.support.processes import REPOSITORY
+
+
+def bridge_of(config: PipelineConfig) -> Bridge:
+    """A pipeline as legacy_db sees it."""
+
+    def run(stop: threading.Event, once: bool, _rows: bool) -> None:
+        worker = Worker(config, lambda _finding: None)
+        worker.stop = stop
+        worker.run(once=once)
+
+    return make_bridge(config, run)
+
+
+def shapes_of(bridge: Bridge, *tables: str) -> list[TableShape]:
+    """The published tables, or those of them that are named."""
+    catalog = bridge.catalog()
+    try:
+        types = catalog.types()
+        found = published_tables(catalog, bridge)
+        return [read_shape(catalog, bridge, t, m, types) for t, m in found.items() if not tables or t in tables]
+    finally:
+        catalog.connection.close()
+
+
+def compare(bridge: Bridge, *tables: str, **options: Any) -> HopResult:
+    """Compare the legacy tables with their topics."""
+    return LegacyVerification(bridge, shapes_of(bridge, *tables), Options(**options)).run()
+
+
+def seam_toml(
+    path: Path,
+    database: Database,
+    bootstrap: str,
+    name: str,
+    slices: Mapping[str, Mapping[str, Any]],
+    **more: str,
+) -> Path:
+    """Write a file with one connector and its slices."""
+    lines = ["[worker]", f'"bootstrap.servers" = "{bootstrap}"', f"[connectors.{name}]"]
+    lines += [f'"{key}" = {orjson.dumps(value).decode()}' for key, value in properties(database, name, **more).items()]
+    for slice_name, entry in slices.items():
+        lines.append(f"[slices.{slice_name}]")
+        lines += [f"{key} = {orjson.dumps(value).decode()}" for key, value in entry.items()]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+class Ended(Exception):
+    """A command ended with another exit code than expected."""
+
+
+def seam(
+    *arguments: str, expect: int = 0, failpoint: str = "", timeout: float = 120.0
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", *arguments],
+        cwd=REPOSITORY,
+        env={**os.environ, "SEAM_FAILPOINT": failpoint, "COLUMNS": "200", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    if done.returncode != expect:
+        raise Ended(f"seam {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def seam_json(*arguments: str, expect: int = 0) -> Any:
+    """Run a command for its JSON document."""
+    return orjson.loads(seam(*arguments, "--output", "json", expect=expect).stdout)
+
+
+KILLED = -signal.SIGKILL
+
+
+def schema_dump(database: Database) -> list[str]:
+    """What pg_dump says of the schema, without the lines that differ from run to run."""
+    dump = subprocess.run(
+        [str(database.server.installation.bin / "pg_dump"), "--schema-only", database.dsn],
+        capture_output=True,
+        check=True,
+    )
+    return [line for line in dump.stdout.decode("latin1").splitlines() if "restrict" not in line]
+
+
+@contextmanager
+def serving(file: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`seam run FILE` in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli", "run", str(file)],
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(40)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def names_of(hop: HopResult) -> list[str]:
+    """The names of all differences."""
+    return sorted({name for table in hop.tables for one in table.differences for name in one.names})
+
+
+def tables_of(document: Mapping[str, Any], hop: str) -> Mapping[str, Any]:
+    """Table -> its figures in one hop of a command's document."""
+    hops: Sequence[Mapping[str, Any]] = document["hops"]
+    return {table["table"]: table for one in hops if one["hop"] == hop for table in one["tables"]}
