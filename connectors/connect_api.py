@@ -8,6 +8,7 @@ bounce the connector, and a second POST would be a 409.
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, Self, TypeVar
@@ -45,6 +46,7 @@ InitialState = Literal["RUNNING", "PAUSED", "STOPPED"]
 
 MAXIMUM_ANSWER: Final = 64 * 1024 * 1024  # bytes; the expanded list of 10,000 connectors is about 30 MB
 
+_CERTIFICATE: Final = re.compile(r"CERTIFICATE|BAD_CERT|UNKNOWN_CA", re.IGNORECASE)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds
 
 
@@ -393,9 +395,11 @@ class ConnectApi:
                     raise _Lost
                 failure: Exception | None = None
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                self._refuse_certificates(error)
                 failure = error
                 self._url += 1
             except httpx.HTTPError as error:
+                self._refuse_certificates(error)
                 failure = error
                 self._url += 1
                 if once:
@@ -460,6 +464,14 @@ class ConnectApi:
         if status == 409 or "rebalance" in text:
             return ConnectRebalancing(waited, hint="run the command again when the rebalance is over")
         return ConnectUnavailable(waited)
+
+    def _refuse_certificates(self, error: httpx.HTTPError) -> None:
+        """Trying again does not mend a certificate."""
+        if _CERTIFICATE.search(str(error)):
+            raise AuthFailed(
+                f"{', '.join(self.settings.urls)}: {error}",
+                hint="check [connect] ca, certificate and key, and that the worker's certificate names this address",
+            ) from error
 
     def _unreachable(self, method: str, path: str, error: Exception) -> ConnectUnavailable:
         urls = ", ".join(self.settings.urls)

@@ -87,6 +87,7 @@ def test_a_plugin_declares_its_keys_under_its_full_name_and_its_alias(api: Conne
     assert definitions["batch.size"].type == "INT"
     assert definitions["batch.size"].default_value == "2000"
     assert definitions == api.definitions(SOURCE)
+    assert definitions == api.definitions(SOURCE, version=definitions["connector.plugin.version"].default_value)
 
 
 def test_an_unknown_plugin_has_no_definitions(api: ConnectApi) -> None:

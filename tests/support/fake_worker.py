@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -121,14 +122,16 @@ class FakeWorker:
         return sum(1 for m, path in self.requests if m == method and path.endswith(ending))
 
     @contextmanager
-    def served(self) -> Iterator[str]:
-        """The worker behind a loopback port; its URL."""
+    def served(self, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+        """The worker behind a loopback port, plain or with TLS; its URL."""
         server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
+            yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
         finally:
             server.shutdown()
             thread.join()
