@@ -73,7 +73,7 @@ def test_a_publication_changed_meanwhile_refuses_the_next_start(config, database
 @every_version
 def test_rows_without_a_publication_are_not_acknowledged(config, database, prefix, kafka, start_engine, monkeypatch):
     # The catalogue is not looked at here: the server's own word must do. 18 only warns, and goes on without the rows.
-    monkeypatch.setattr("connectors.pipeline.WATCH_SECONDS", 3600.0)
+    monkeypatch.setattr("connectors.watch.WATCH_SECONDS", 3600.0)
     engine = start_engine(config, database)
     database.execute("insert into item values (1, 'a')")
     engine.caught_up()
