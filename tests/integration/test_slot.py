@@ -105,7 +105,7 @@ def test_a_rival_neither_sets_the_record_back_nor_takes_the_moving_slot_for_ahea
         engine.caught_up()
         return found
 
-    monkeypatch.setattr("connectors.pipeline.read_positions", read_and_fall_behind)
+    monkeypatch.setattr("connectors.recorder.read_positions", read_and_fall_behind)
     with pytest.raises(SlotInUse):
         run_once(pipeline(database, kafka.bootstrap, prefix, seam__retry__timeout__ms="0"))
     assert confirmed(database, prefix) <= recorded(config)
