@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cdc.converters.header import SimpleHeaderConverter
 from cdc.converters.json import JsonConverter
 from cdc.errors import DecodeError, ProtocolError
 from cdc.layout import LayoutOptions, make_layout
 from cdc.lsn import LSN
 from cdc.model.record import SourceRecord
 from cdc.model.relation import Column, ColumnFacts, Relation, ReplicaIdentity, TableFacts
-from cdc.model.schema import Struct
 from cdc.render import ComposedRender, Record, Refusal, RenderOptions
 from cdc.rows import RowRecords
 from cdc.selection import Selection
@@ -154,10 +154,7 @@ def plain(case: Case, payloads: list[bytes]) -> list[Any]:
     rows = RowRecords(make_layout(case.relation, case.facts, {}, case.layout), case.render)
     key = JsonConverter(schemas_enable=case.render.key_schemas)
     value = JsonConverter(schemas_enable=case.render.value_schemas)
-    bare = JsonConverter(schemas_enable=False)
-
-    def header(schema: Any, content: Any) -> bytes:
-        return bare.payload(schema, content).encode() if isinstance(content, Struct) else str(content).encode()
+    header = SimpleHeaderConverter().from_connect
 
     def converted(record: SourceRecord) -> Record:
         headers = [(each.name, header(each.schema, each.value)) for each in record.headers]
