@@ -128,6 +128,7 @@ def test_a_blocked_queue_keeps_the_connection_to_postgres(
         config, kafka=dataclasses.replace(config.kafka, overrides={"queue.buffering.max.kbytes": 1024})
     )
     engine = start_engine(config, database)
+    wait_until(lambda: engine.worker.meter.phase == "streaming", 30, "the position to be recorded")
     kafka_proxy.blackhole()
     database.execute("insert into item select n, repeat('x', 2000) from generate_series(1, 4000) n")
     wait_until(lambda: engine.worker.meter.blocked > 20, 30, "the queue to be full")
