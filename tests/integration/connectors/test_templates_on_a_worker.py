@@ -89,19 +89,21 @@ def test_a_foreign_source_is_registered_from_its_template_and_its_changes_arrive
     chosen = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
     applied = run(app, "apply", str(file), "--connect-url", connect.url, *chosen, "--settle", "1")
     assert applied.code == 0, str(applied.error)
+    topic = f"{prefix}-orders"
+
+    def arrived(count: int) -> list[tuple[int, object]] | None:
+        records = read_topic(kafka.bootstrap, topic)  # raises while the topic has no leader yet
+        assert b"null" not in [r.value for r in records], "a tombstone that compaction does not know"
+        seen = [(json.loads(r.key)["id"], None if r.value is None else json.loads(r.value)) for r in records if r.key]
+        return seen if len(seen) >= count else None
+
+    # A running task may still be before its snapshot, which would then see only what the changes left.
+    wait_for(lambda: arrived(1), 60, "the snapshot", KafkaException)
     mariadb.execute(
         f"INSERT INTO {prefix}.orders VALUES (2, 'after', 2.50); UPDATE {prefix}.orders SET price = 9.99 WHERE id = 1;"
         f"DELETE FROM {prefix}.orders WHERE id = 2;"
     )
-    topic = f"{prefix}-orders"
-
-    def arrived() -> list[tuple[int, object]] | None:
-        records = read_topic(kafka.bootstrap, topic)  # raises while the topic has no leader yet
-        assert b"null" not in [r.value for r in records], "a tombstone that compaction does not know"
-        seen = [(json.loads(r.key)["id"], None if r.value is None else json.loads(r.value)) for r in records if r.key]
-        return seen if len(seen) >= 4 else None
-
-    seen = wait_for(arrived, 60, "four records", KafkaException)
+    seen = wait_for(lambda: arrived(4), 60, "four records", KafkaException)
     assert [(key, value and (value["name"], value["price"], value["__op"])) for key, value in seen] == [  # type: ignore[index]
         (1, ("before", "1.50", "r")),
         (2, ("after", "2.50", "c")),
