@@ -19,7 +19,7 @@ from cdc.kafka.faults import translate
 from cdc.kafka.positions import ensure_topics
 
 LEASES_TOPIC: Final = "__seam.leases"
-SESSION: Final = 10.0  # seconds until a killed holder is given up
+SESSION: Final = 10.0  # seconds
 
 
 @contextmanager
@@ -31,6 +31,7 @@ def lease(
     busy: Callable[[], Exception],
     waiting: Callable[[], None] = lambda: None,
     seconds: float = 15.0,
+    session: float = SESSION,
 ) -> Iterator[None]:
     """Hold a name against everybody else who uses the same Kafka.
 
@@ -41,6 +42,7 @@ def lease(
         busy: Makes the error for a holder that has not.
         waiting: Called once when the lease is not given at once.
         seconds: How long Kafka may take to answer.
+        session: Seconds until a killed holder is given up.
 
     Raises:
         SeamError: Kafka cannot be reached, or refuses.
@@ -52,7 +54,7 @@ def lease(
             "client.id": "seam",
             "group.id": f"{LEASES_TOPIC}.{name}",
             "partition.assignment.strategy": "cooperative-sticky",
-            "session.timeout.ms": int(SESSION * 1000),
+            "session.timeout.ms": int(session * 1000),
             "heartbeat.interval.ms": 2000,
             "max.poll.interval.ms": 86_400_000,  # the holder works and polls nothing meanwhile
             "enable.auto.commit": False,

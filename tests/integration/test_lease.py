@@ -16,7 +16,7 @@ HOLD = """
 import sys, time
 from cdc.kafka.client import ClientOptions
 from cdc.kafka.lease import lease
-with lease(ClientOptions(sys.argv[1]), sys.argv[2], wait=30, busy=RuntimeError):
+with lease(ClientOptions(sys.argv[1]), sys.argv[2], wait=30, busy=RuntimeError, session=6):
     print("held", flush=True)
     time.sleep(60)
 """
