@@ -109,7 +109,7 @@ def outage(database: Database, broker: KafkaBroker, prefix: str, start_engine, m
         assert confirmed(database, prefix) - stopped < 1_000_000, "what Kafka does not hold was acknowledged"
         assert engine.worker.meter.reconnects == 0, "the stream was lost while Kafka was away"
         broker.start()
-        resumed(database, engine, prefix)
+        resumed(database, engine, prefix, deadline=90)  # the broker's own start included, on a busy machine
         writer.stop()
     engine.caught_up()
     engine.stop()
