@@ -122,8 +122,8 @@ class Recorder:
                 producer.poll(0)
             else:
                 producer.client.flush(30.0)
-        except confluent_kafka.KafkaException as error:
-            raise translate(error, where=f"{producer.where}, the position record") from error
+        except (confluent_kafka.KafkaException, SystemError) as error:
+            raise producer.ended(error) from error
         if not outcome or outcome[0][0] is not None:
             if outcome:
                 raise delivery_error(*outcome[0], where=producer.where)
