@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from cdc.errors import PreflightFailed, PublicationChanged
+from cdc.errors import OperatorError, PreflightFailed, PublicationChanged
 from cdc.kafka.positions import PositionRecord
 from cdc.lsn import LSN
 from cdc.postgres.catalog import Table
@@ -118,10 +118,18 @@ class FirstStart:
         session: The open parts.
         recorder: The position record.
         mode: What `snapshot.mode` means.
+        failpoint: Called with the name of each step; tests kill the process there.
     """
 
-    def __init__(self, session: Session, recorder: Recorder, mode: SnapshotMode) -> None:
+    def __init__(
+        self,
+        session: Session,
+        recorder: Recorder,
+        mode: SnapshotMode,
+        failpoint: Callable[[str], None] = lambda _name: None,
+    ) -> None:
         self.session = session
+        self.failpoint = failpoint
         self.config = session.config
         self.recorder = recorder
         self.mode = mode
@@ -139,10 +147,12 @@ class FirstStart:
         config, session = self.config, self.session
         catalog, identity = session.catalog, session.identity
         tell(session, [*check_database(catalog, config.wanted), *form_findings(config, catalog)])
+        if slot is not None:
+            self._adoptable(slot)
         made: list[str] = []
         publication = self.publications.ensure(made)
         plan = plan_snapshot(config, catalog) if self.mode.first else None
-        whole = [] if plan is None else list(plan.tables) if config.strict else plan.keyless
+        whole = self._whole(plan)
         exported: str | None = None
         if slot is None:
             session.note(
@@ -155,6 +165,7 @@ class FirstStart:
                 export_snapshot=bool(whole),
             )
             made.append("slot")
+            self.failpoint("slot created")
         else:
             assert slot.confirmed_flush_lsn is not None
             start = slot.confirmed_flush_lsn
@@ -181,6 +192,30 @@ class FirstStart:
         if whole:
             self.recorder.write(record, open_already=True)
         return record
+
+    def _whole(self, plan: SnapshotPlan | None) -> list[SnapshotTable]:
+        """The tables that are read whole, before the stream starts."""
+        if plan is None:
+            return []
+        return list(plan.tables) if self.config.strict else plan.keyless
+
+    def _adoptable(self, slot: Slot) -> None:
+        """A slot that is there already has no snapshot that fits it, so rows that are read whole overlap its changes.
+
+        Raises:
+            OperatorError: Each record must be there exactly once.
+        """
+        whole = self._whole(plan_snapshot(self.config, self.session.catalog)) if self.mode.first else []
+        if not whole:
+            return
+        evidence = f"exists without a position record, and its changes overlap the rows of {names(whole)}, which are read whole"
+        if self.config.exactly_once:
+            raise OperatorError(
+                f"slot {slot.name!r} {evidence}: some would be there twice",
+                hint=f"drop it with `seam slots drop {slot.name}`, so that a snapshot is taken with a new one; "
+                "or leave these tables out with snapshot.include.collection.list",
+            )
+        self.session.say("SNAPSHOT_OVERLAPS", Severity.WARNING, slot.name, evidence)
 
     def rows_only(self) -> None:
         """`initial_only`: the rows of one snapshot, without slot and stream."""
