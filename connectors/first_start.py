@@ -186,12 +186,11 @@ class FirstStart:
             session.meter.phase = "snapshot"
             if exported is not None:
                 self.recorder.write(replace(record, snapshot={"phase": "exported"}))
-            self._read_whole(whole, plan, record, exported)
         left = len(plan.tables) > len(whole)
-        record = replace(record, snapshot={"phase": "chunks", "tables": {}} if left else {"phase": "done"})
+        done = replace(record, snapshot={"phase": "chunks", "tables": {}} if left else {"phase": "done"})
         if whole:
-            self.recorder.write(record, open_already=True)
-        return record
+            self._read_whole(whole, plan, done, exported)
+        return done
 
     def _whole(self, plan: SnapshotPlan | None) -> list[SnapshotTable]:
         """The tables that are read whole, before the stream starts."""
@@ -212,7 +211,7 @@ class FirstStart:
         if self.config.exactly_once:
             raise OperatorError(
                 f"slot {slot.name!r} {evidence}: some would be there twice",
-                hint=f"drop it with `seam slots drop {slot.name}`, so that a snapshot is taken with a new one; "
+                hint="`seam slots drop FILE`, so that a snapshot is taken with a new one; "
                 "or leave these tables out with snapshot.include.collection.list",
             )
         self.session.say("SNAPSHOT_OVERLAPS", Severity.WARNING, slot.name, evidence)
@@ -234,7 +233,6 @@ class FirstStart:
                 snapshot={"phase": "done"}, instance=session.instance,
             )  # fmt: skip
             self._read_whole(plan.tables, plan, record, exported.name)
-            self.recorder.write(record, open_already=True)
         finally:
             exported.close()
 
@@ -245,17 +243,20 @@ class FirstStart:
         record: PositionRecord,
         snapshot: str | None,
     ) -> None:
-        """Copy tables whole, in one Kafka transaction where records must be there exactly once."""
+        """Copy tables whole and record it, in one Kafka transaction where records must be there exactly once."""
         session = self.session
         state = SourceState(self.config.source_options, record.system_id, record.timeline)
         state.begin(record.end_lsn, 0, 0, 0)
         headers = state.headers if self.config.render.extended_headers else lambda: None
-        if self.config.exactly_once:
-            session.producer.client.begin_transaction()
-        rows = FirstRows(self.config.source, session.producer, session.meter, session.stop).copy(
-            tables, renders_of(session, plan), snapshot=snapshot, lsn=record.end_lsn, headers=headers,
-            query_timeout=self.config.options["database.query.timeout.ms"],
-        )  # fmt: skip
+        renders = renders_of(session, plan)
+        with session.long_transaction():
+            if self.config.exactly_once:
+                session.producer.client.begin_transaction()
+            rows = FirstRows(self.config.source, session.producer, session.meter, session.stop).copy(
+                tables, renders, snapshot=snapshot, lsn=record.end_lsn, headers=headers,
+                query_timeout=self.config.options["database.query.timeout.ms"],
+            )  # fmt: skip
+            self.recorder.write(record, open_already=True)
         session.note("SNAPSHOT_WHOLE_DONE", names(tables), f"{rows} rows read")
 
 
