@@ -26,7 +26,7 @@ OPTIONS = {
     # Every commit ends in the middle of a transaction: some are long, and heartbeats fall into them.
     "heartbeat__interval__ms": "20",
 }
-SIZES = (1, 5, 200)
+LOAD = {"sizes": (1, 5, 200), "pause": 0.02}
 # Where a kill finds rows older than the slot half read, and where the stream takes over from them.
 SNAPSHOT_STEPS = ("chunk read", "chunk emitted", "chunk done")
 STREAM_STEPS = (
@@ -61,7 +61,7 @@ def killed_again_and_again(
     """Run into each failpoint, or that many seconds, under load, and then to the end; what was counted at the slot's start."""
     config = properties(database, prefix, **OPTIONS)
     since = None
-    with Writer(database, 0, sizes=SIZES) as one, Writer(database, 1, sizes=SIZES) as other:
+    with Writer(database, 0, **LOAD) as one, Writer(database, 1, **LOAD) as other:
         for failpoint in failpoints:
             if isinstance(failpoint, float):
                 engine = start_process(database, kafka.bootstrap, config)
@@ -118,7 +118,7 @@ def moved(database: Database, engine, prefix: str, deadline: float = 30.0) -> No
 def test_a_broker_that_is_killed_in_the_middle_repeats_nothing(old, kafka, prefix, start_process):
     engine = start_process(old, kafka.bootstrap, properties(old, prefix, **OPTIONS))
     since = counted(old)
-    with Writer(old, 0, sizes=SIZES) as one, Writer(old, 1, sizes=SIZES) as other:
+    with Writer(old, 0, **LOAD) as one, Writer(old, 1, **LOAD) as other:
         moved(old, engine, prefix)
         kafka.kill()
         one.wrote(20)
@@ -135,7 +135,7 @@ def test_a_zombie_is_fenced_by_its_successor_and_leaves(old, kafka, prefix, star
     config = properties(old, prefix, **OPTIONS)
     zombie = start_process(old, kafka.bootstrap, config)
     since = counted(old)
-    with Writer(old, 0, sizes=SIZES) as one, Writer(old, 1, sizes=SIZES) as other:
+    with Writer(old, 0, **LOAD) as one, Writer(old, 1, **LOAD) as other:
         moved(old, zombie, prefix)
         zombie.signal(signal.SIGSTOP)
         one.wrote(5)

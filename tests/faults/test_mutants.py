@@ -55,7 +55,8 @@ def crashed_and_restarted(
     """Write, crash at that step, start again, deliver everything; what the checker finds."""
     run_once(config)
     crash_at(patch, step, count)
-    with Writer(database, pause=0.002, **writer) as one, Writer(database, 1, pause=0.002, **writer) as other:
+    load = {"pause": 0.01, **writer}
+    with Writer(database, **load) as one, Writer(database, 1, **load) as other:
         engine = RunningEngine(config, database)
         assert isinstance(engine.ended(), Crash)
         one.stop()
@@ -149,7 +150,7 @@ def skipping_by_row_lsn(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TransactionalAcknowledger, "_position", positioned)
 
 
-IN_A_COPY = {"sizes": (1,), "batch": 3000}
+IN_A_COPY = {"sizes": (1,), "batch": 900}
 
 
 @pytest.fixture
@@ -165,8 +166,9 @@ def crash_in_a_copy(patch: pytest.MonkeyPatch) -> None:
 
     def crashing(self: TransactionalAcknowledger) -> None:
         commit(self)
-        if self.in_transaction and self.ordinal > 500 and not crashed:
+        if self.in_transaction and self.ordinal > 350 and not crashed:
             crashed.append(True)
+            patch.setattr(transactional, "COMMIT_SECONDS", 0.15)
             raise Crash
 
     crashed: list[bool] = []
