@@ -31,17 +31,17 @@ def main(arguments: list[str]) -> None:
         settings = config(server, "latency", **{"extended.headers.enabled": "false"})
         started = time.monotonic()
         with seam_process(settings, broker.bootstrap) as process, watched(process.pid) as used:
-            _until_active(server.dsn())
+            until_active(server.dsn(), "latency")
             say(f"start to streaming, interpreter included: {time.monotonic() - started:.2f} s")
-            _write(server.dsn(), 5, 1)
+            write(server.dsn(), 5, 1)
             while not count_records(broker.bootstrap, "latency.public.orders"):
                 time.sleep(0.05)
             found: list[float] = []
             stop = threading.Event()
-            reader = threading.Thread(target=_read, args=(broker.bootstrap, found, stop))
+            reader = threading.Thread(target=read, args=(broker.bootstrap, found, stop))
             reader.start()
             time.sleep(1.0)
-            _write(server.dsn(), options.rate, options.seconds)
+            write(server.dsn(), options.rate, options.seconds)
             time.sleep(1.0)
             stop.set()
             reader.join()
@@ -51,13 +51,15 @@ def main(arguments: list[str]) -> None:
         say(f"RSS {used.peak_rss / 1e6:.0f} MB")
 
 
-def _until_active(dsn: str) -> None:
+def until_active(dsn: str, slot: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
-        while not connection.execute("select 1 from pg_replication_slots where active").fetchone():
+        while not connection.execute(
+            "select 1 from pg_replication_slots where active and slot_name = %s", [slot]
+        ).fetchone():
             time.sleep(0.01)
 
 
-def _write(dsn: str, rate: int, seconds: int) -> None:
+def write(dsn: str, rate: int, seconds: int) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         begin = time.monotonic()
         for number in range(rate * seconds):
@@ -67,7 +69,7 @@ def _write(dsn: str, rate: int, seconds: int) -> None:
                 time.sleep(ahead)
 
 
-def _read(bootstrap: str, found: list[float], stop: threading.Event) -> None:
+def read(bootstrap: str, found: list[float], stop: threading.Event) -> None:
     consumer = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": "latency", "fetch.wait.max.ms": 5})
     _, high = consumer.get_watermark_offsets(TopicPartition("latency.public.orders", 0), timeout=10)
     consumer.assign([TopicPartition("latency.public.orders", 0, high)])

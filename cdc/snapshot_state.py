@@ -1,7 +1,7 @@
 """How far the reading of one table has come: which extents are out, which rows must be read again, what is recorded.
 
-A place is a row's physical position as one number, page by page: `page * ITEMS + item`. The unbroken prefix of places
-that are done is what a restart goes on from.
+A place is a row's physical position as one number, page by page: `page * ITEMS + item`. A restart goes on from the
+unbroken prefix of places that are done, and leaves out what other readers had done beyond it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,20 @@ class TableState:
         key = recorded.get("key")
         state.after_key = tuple(key) if key else None
         state._again = {key_of(texts): None for texts in recorded.get("again", ())}
+        if done is not None:
+            state._resume_beyond(recorded.get("beyond", ()))
         return state
+
+    def _resume_beyond(self, extents: Iterable[Sequence[int | None]]) -> None:
+        """Take up again where several readers were: what lies between the extents that are done comes first."""
+        gap = self.done
+        for first, end in sorted(extents, key=lambda extent: extent[0] or 0):
+            assert gap is not None and first is not None  # noqa: PT018 - nothing lies behind an extent without an end
+            if gap < first:
+                self._back.append(Extent(gap, first))
+            self._finished[first] = gap = end
+        self._next = gap
+        self._back.reverse()  # taken from its end
 
     def as_json(self) -> dict[str, Any]:
         """What is recorded with the position."""
@@ -74,6 +87,8 @@ class TableState:
             recorded["done"] = True
         elif self.table.override is None:
             recorded |= {"place": self.done, "file": self.file}
+            if self._finished:
+                recorded["beyond"] = _joined(self._finished)
         elif self.after_key is not None:
             recorded["key"] = self.after_key
         if self._again or self._reading:
@@ -116,7 +131,7 @@ class TableState:
             # VACUUM FULL, CLUSTER, ALTER TABLE: rows are at other places now, those that were done included.
             self.restart()
             return None
-        if self.floor is None and self.done == 0 and self.after_key is None:
+        if self.floor is None and self.done == 0 and self.after_key is None and not self._finished:
             self.floor = moment.snapshot
         self.file = moment.filenode
         if extent.end is not None and extent.end >= moment.pages * ITEMS and self._next is not None:
@@ -214,6 +229,16 @@ class TableState:
         self._again[key] = None
         if len(self._again) > AGAIN_MOST:
             self.restart()
+
+
+def _joined(finished: Mapping[int, int | None]) -> list[tuple[int, int | None]]:
+    """Extents in order, neighbours as one: their number stays that of the gaps."""
+    joined: list[tuple[int, int | None]] = []
+    for first, end in sorted(finished.items()):
+        if joined and joined[-1][1] == first:
+            first = joined.pop()[0]  # noqa: PLW2901 - the neighbour's begin
+        joined.append((first, end))
+    return joined
 
 
 def texts_of(key: Key) -> tuple[str, ...]:

@@ -171,6 +171,7 @@ class Task:
             self.meter.snapshot = snapshot.as_json()
             self.meter.phase = "streaming"
             self.snapshot = None
+            self.hooks.failpoint("snapshot done")
 
     def _watch(self) -> None:
         records = self.hooks.watch()

@@ -20,7 +20,7 @@ import confluent_kafka
 
 from cdc.acks import AckTracker, Window
 from cdc.errors import BrokerUnavailable, Fenced, SeamError
-from cdc.kafka.faults import delivery_error, translate
+from cdc.kafka.faults import delivery_error
 from cdc.kafka.positions import PARTITION, POSITIONS_TOPIC, PositionRecord
 from cdc.kafka.producer import Producer
 from cdc.lsn import LSN
@@ -142,7 +142,7 @@ class TransactionalAcknowledger:
         if self.window is None:
             try:
                 self.producer.client.begin_transaction()
-            except confluent_kafka.KafkaException as error:
+            except (confluent_kafka.KafkaException, SystemError) as error:
                 raise self._translated(error) from error
             self.window = self.tracker.open()
             self._opened, self._delivered = time.monotonic(), self.tracker.delivered
@@ -207,7 +207,7 @@ class TransactionalAcknowledger:
         self.failpoint("produced, not committed")
         try:
             self.producer.client.commit_transaction(DEADLINE_SECONDS)
-        except confluent_kafka.KafkaException as error:
+        except (confluent_kafka.KafkaException, SystemError) as error:
             raise self._translated(error) from error
         self.failpoint("committed, not acknowledged")
         self.tracker.close(window, record.commit_lsn, record.end_lsn)
@@ -236,7 +236,7 @@ class TransactionalAcknowledger:
 
     def _translated(self, error: Any) -> SeamError:
         self.producer.raise_fatal()
-        translated = translate(error, where=f"{self.producer.where}, transaction")
+        translated = self.producer.ended(error)
         if isinstance(translated, (Fenced, BrokerUnavailable)):
             return translated
         # Whatever else happened, only the position topic, read by a new producer, knows what was committed.

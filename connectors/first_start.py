@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from cdc.errors import PreflightFailed, PublicationChanged
+from cdc.errors import OperatorError, PreflightFailed, PublicationChanged
 from cdc.kafka.positions import PositionRecord
 from cdc.lsn import LSN
 from cdc.postgres.catalog import Table
@@ -118,10 +118,18 @@ class FirstStart:
         session: The open parts.
         recorder: The position record.
         mode: What `snapshot.mode` means.
+        failpoint: Called with the name of each step; tests kill the process there.
     """
 
-    def __init__(self, session: Session, recorder: Recorder, mode: SnapshotMode) -> None:
+    def __init__(
+        self,
+        session: Session,
+        recorder: Recorder,
+        mode: SnapshotMode,
+        failpoint: Callable[[str], None] = lambda _name: None,
+    ) -> None:
         self.session = session
+        self.failpoint = failpoint
         self.config = session.config
         self.recorder = recorder
         self.mode = mode
@@ -139,10 +147,12 @@ class FirstStart:
         config, session = self.config, self.session
         catalog, identity = session.catalog, session.identity
         tell(session, [*check_database(catalog, config.wanted), *form_findings(config, catalog)])
+        if slot is not None:
+            self._adoptable(slot)
         made: list[str] = []
         publication = self.publications.ensure(made)
         plan = plan_snapshot(config, catalog) if self.mode.first else None
-        whole = [] if plan is None else list(plan.tables) if config.strict else plan.keyless
+        whole = self._whole(plan)
         exported: str | None = None
         if slot is None:
             session.note(
@@ -155,6 +165,7 @@ class FirstStart:
                 export_snapshot=bool(whole),
             )
             made.append("slot")
+            self.failpoint("slot created")
         else:
             assert slot.confirmed_flush_lsn is not None
             start = slot.confirmed_flush_lsn
@@ -175,12 +186,35 @@ class FirstStart:
             session.meter.phase = "snapshot"
             if exported is not None:
                 self.recorder.write(replace(record, snapshot={"phase": "exported"}))
-            self._read_whole(whole, plan, record, exported)
         left = len(plan.tables) > len(whole)
-        record = replace(record, snapshot={"phase": "chunks", "tables": {}} if left else {"phase": "done"})
+        done = replace(record, snapshot={"phase": "chunks", "tables": {}} if left else {"phase": "done"})
         if whole:
-            self.recorder.write(record, open_already=True)
-        return record
+            self._read_whole(whole, plan, done, exported)
+        return done
+
+    def _whole(self, plan: SnapshotPlan | None) -> list[SnapshotTable]:
+        """The tables that are read whole, before the stream starts."""
+        if plan is None:
+            return []
+        return list(plan.tables) if self.config.strict else plan.keyless
+
+    def _adoptable(self, slot: Slot) -> None:
+        """A slot that is there already has no snapshot that fits it, so rows that are read whole overlap its changes.
+
+        Raises:
+            OperatorError: Each record must be there exactly once.
+        """
+        whole = self._whole(plan_snapshot(self.config, self.session.catalog)) if self.mode.first else []
+        if not whole:
+            return
+        evidence = f"exists without a position record, and its changes overlap the rows of {names(whole)}, which are read whole"
+        if self.config.exactly_once:
+            raise OperatorError(
+                f"slot {slot.name!r} {evidence}: some would be there twice",
+                hint="`seam slots drop FILE`, so that a snapshot is taken with a new one; "
+                "or leave these tables out with snapshot.include.collection.list",
+            )
+        self.session.say("SNAPSHOT_OVERLAPS", Severity.WARNING, slot.name, evidence)
 
     def rows_only(self) -> None:
         """`initial_only`: the rows of one snapshot, without slot and stream."""
@@ -199,7 +233,6 @@ class FirstStart:
                 snapshot={"phase": "done"}, instance=session.instance,
             )  # fmt: skip
             self._read_whole(plan.tables, plan, record, exported.name)
-            self.recorder.write(record, open_already=True)
         finally:
             exported.close()
 
@@ -210,17 +243,20 @@ class FirstStart:
         record: PositionRecord,
         snapshot: str | None,
     ) -> None:
-        """Copy tables whole, in one Kafka transaction where records must be there exactly once."""
+        """Copy tables whole and record it, in one Kafka transaction where records must be there exactly once."""
         session = self.session
         state = SourceState(self.config.source_options, record.system_id, record.timeline)
         state.begin(record.end_lsn, 0, 0, 0)
         headers = state.headers if self.config.render.extended_headers else lambda: None
-        if self.config.exactly_once:
-            session.producer.client.begin_transaction()
-        rows = FirstRows(self.config.source, session.producer, session.meter, session.stop).copy(
-            tables, renders_of(session, plan), snapshot=snapshot, lsn=record.end_lsn, headers=headers,
-            query_timeout=self.config.options["database.query.timeout.ms"],
-        )  # fmt: skip
+        renders = renders_of(session, plan)
+        with session.long_transaction():
+            if self.config.exactly_once:
+                session.producer.client.begin_transaction()
+            rows = FirstRows(self.config.source, session.producer, session.meter, session.stop).copy(
+                tables, renders, snapshot=snapshot, lsn=record.end_lsn, headers=headers,
+                query_timeout=self.config.options["database.query.timeout.ms"],
+            )  # fmt: skip
+            self.recorder.write(record, open_already=True)
         session.note("SNAPSHOT_WHOLE_DONE", names(tables), f"{rows} rows read")
 
 

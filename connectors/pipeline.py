@@ -101,7 +101,8 @@ class Pipeline:
         snapshot: Snapshotter | None = None
         requests: Requests | None = None
         try:
-            first = FirstStart(session, recorder, self.mode)
+            failpoint = failpoint_from_environment()
+            first = FirstStart(session, recorder, self.mode, failpoint)
             if not self.mode.streams:
                 first.rows_only()
                 return
@@ -114,6 +115,7 @@ class Pipeline:
             session.walsender.start(record.slot, record.publication, start)
             # Only now is the slot ours: another reader's record must not be set back.
             recorder.write(record)
+            failpoint("stream started")
             goal = LSN.parse(session.catalog.current_lsn()) if once else None
             self.meter.phase = "streaming" if snapshot is None else "snapshot"
             if snapshot is not None:

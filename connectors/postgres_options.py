@@ -167,7 +167,7 @@ _GROUPS: Final[dict[str, tuple[Option, ...]]] = {
                choices=("initial", "always", "initial_only", "no_data", "never", "when_needed", "configuration_based", "custom")),
         Option("snapshot.include.collection.list", Kind.STRING, None, "Tables of the snapshot among the captured ones.", check=patterns_complaint),
         Option("snapshot.select.statement.overrides", Kind.LIST, [], "Tables whose snapshot has a SELECT of its own."),
-        Option("snapshot.fetch.size", Kind.INT, 10_240, "Rows of one fetch.", check=_at_least(1)),
+        Option("snapshot.fetch.size", Kind.INT, 10_240, "Rows of one fetch; COPY streams them here.", check=_at_least(1), support=Support.IGNORED),
         Option("snapshot.max.threads", Kind.INT, 1, "Connections of the snapshot.", check=_at_least(1)),
         Option("snapshot.max.threads.multiplier", Kind.INT, 1, "Chunks for each connection.", support=Support.IGNORED),
         Option("snapshot.isolation.mode", Kind.STRING, "serializable", "Isolation of the snapshot; it is always exact.", support=Support.NOTED),

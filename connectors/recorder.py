@@ -8,15 +8,14 @@ from typing import Any, Final
 import confluent_kafka
 
 from cdc.errors import BrokerUnavailable, Fenced, OperatorError, SlotInUse
-from cdc.kafka.faults import delivery_error, translate
+from cdc.kafka.faults import delivery_error
 from cdc.kafka.positions import PARTITION, POSITIONS_TOPIC, PositionRecord, read_positions
 from cdc.lsn import LSN
 from cdc.postgres.slot import Slot, check_position, drop_slot, read_slot
 from cdc.postgres.walsender import SystemIdentity
 from cdc.report import Severity
-from connectors.session import Session
+from connectors.session import TRANSACTION_SECONDS, Session
 
-TRANSACTION_SECONDS: Final = 60.0
 EVICT_SECONDS: Final = 10.0
 
 
@@ -52,7 +51,7 @@ class Recorder:
 
     def read(self) -> PositionRecord | None:
         """The position record; exactly once fences older producers first, so that it cannot change any more."""
-        config, producer = self.config, self.session.producer
+        config = self.config
         if not config.exactly_once:
             return read_positions(config.kafka).get(config.name)
         before = read_positions(config.kafka).get(config.name)
@@ -61,10 +60,7 @@ class Recorder:
                 f"another process has taken over {config.name!r}",
                 hint="two instances with one connector name cannot run at the same time; this one leaves",
             )
-        try:
-            producer.client.init_transactions(TRANSACTION_SECONDS)
-        except confluent_kafka.KafkaException as error:
-            raise translate(error, where=f"{producer.where}, starting transactions") from error
+        self.session.init_transactions()
         self._evict()
         return read_positions(config.kafka).get(config.name)
 
@@ -122,8 +118,8 @@ class Recorder:
                 producer.poll(0)
             else:
                 producer.client.flush(30.0)
-        except confluent_kafka.KafkaException as error:
-            raise translate(error, where=f"{producer.where}, the position record") from error
+        except (confluent_kafka.KafkaException, SystemError) as error:
+            raise producer.ended(error) from error
         if not outcome or outcome[0][0] is not None:
             if outcome:
                 raise delivery_error(*outcome[0], where=producer.where)

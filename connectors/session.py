@@ -6,10 +6,15 @@ Whoever needs them takes a session; one call closes them all.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
 
+import confluent_kafka
+
+from cdc.errors import OperatorError
 from cdc.kafka.admin import Admin
+from cdc.kafka.faults import translate
 from cdc.kafka.positions import POSITIONS_TOPIC, ensure_topics
 from cdc.kafka.producer import Producer
 from cdc.kafka.progress import PROGRESS_TOPIC, ProgressWriter
@@ -29,6 +34,9 @@ from connectors.topic_forms import TopicForms
 from connectors.topic_rules import Topics
 
 TRANSACTION_TIMEOUT_MS: Final = 120_000
+LONG_TRANSACTION_MS: Final = 900_000
+"""The most that brokers allow by default (`transaction.max.timeout.ms`)."""
+TRANSACTION_SECONDS: Final = 60.0
 
 
 class Session:
@@ -78,13 +86,7 @@ class Session:
         config = self.config
         self._walsender = Walsender(config.source)
         self.identity = self._walsender.identify()
-        more: dict[str, Any] = {}
-        if config.exactly_once:
-            more = {
-                "transactional.id": f"seam.{config.name}.{self.identity.system_id}.{config.wanted.slot}",
-                "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
-            }
-        self._producer = Producer(config.kafka, **more)
+        self._producer = self._make_producer(TRANSACTION_TIMEOUT_MS)
         patience = config.options["seam.retry.timeout.ms"] / 1000
         brokers = self._producer.reach(min(20.0, max(2.0, patience)))
         if manage_topics:
@@ -98,6 +100,51 @@ class Session:
                 "ONE_BROKER", Severity.WARNING, config.kafka.bootstrap_servers,
                 "is one broker: exactly once holds as long as its disk does",
             )  # fmt: skip
+
+    def _make_producer(self, transaction_timeout_ms: int) -> Producer:
+        config = self.config
+        if not config.exactly_once:
+            return Producer(config.kafka)
+        identity = f"seam.{config.name}.{self.identity.system_id}.{config.wanted.slot}"
+        return Producer(
+            config.kafka, **{"transactional.id": identity, "transaction.timeout.ms": transaction_timeout_ms}
+        )
+
+    @contextmanager
+    def long_transaction(self) -> Iterator[None]:
+        """For the one transaction of tables that are read whole: as long as brokers allow; as usual after it.
+
+        Usually it is short, since consumers stand still as long as a transaction of a dead producer is open.
+
+        Raises:
+            SeamError: Kafka cannot be reached, or a newer instance runs.
+        """
+        if not self.config.exactly_once:
+            yield
+            return
+        try:
+            self._replace_producer(LONG_TRANSACTION_MS)
+        except OperatorError:
+            # These brokers allow less; what else is wrong shows again here.
+            self._replace_producer(TRANSACTION_TIMEOUT_MS)
+        yield
+        self._replace_producer(TRANSACTION_TIMEOUT_MS)
+
+    def _replace_producer(self, transaction_timeout_ms: int) -> None:
+        self.producer.close()
+        self._producer = self._make_producer(transaction_timeout_ms)
+        self.init_transactions()
+
+    def init_transactions(self) -> None:
+        """Fence older instances, and resolve what they left open.
+
+        Raises:
+            SeamError: Kafka refuses, or cannot be reached.
+        """
+        try:
+            self.producer.client.init_transactions(TRANSACTION_SECONDS)
+        except confluent_kafka.KafkaException as error:
+            raise translate(error, where=f"{self.producer.where}, starting transactions") from error
 
     def _ensure_topics(self) -> None:
         assert self.topics is not None

@@ -54,6 +54,8 @@ _PASSING: Final = CONNECTION_TROUBLE | {
     KafkaError._RETRY,  # noqa: SLF001
     KafkaError._ISR_INSUFF,  # noqa: SLF001
     KafkaError._DESTROY_BROKER,  # noqa: SLF001
+    # The producer has ended, and this does not say why: a new one meets the reason, or none.
+    KafkaError._FATAL,  # noqa: SLF001
 }
 
 _DENIED: Final = frozenset(
@@ -134,6 +136,12 @@ def _shown(key: bytes | None) -> str:
     # The schema of a key says nothing about which row it is.
     at = key.find(b'"payload":') if key.startswith(b'{"schema"') else -1
     return key[max(at, 0) :][:200].decode("utf-8", "replace")
+
+
+def is_ended(error: KafkaException) -> bool:
+    """Whether the producer refused a record because it had met its end before."""
+    inner = kafka_error(error)
+    return isinstance(inner, KafkaError) and inner.code() == KafkaError._FATAL  # noqa: SLF001
 
 
 def is_too_large(error: KafkaException) -> bool:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import confluent_kafka
 
 from cdc.errors import SeamError
 from cdc.kafka.client import SILENT, ClientOptions
-from cdc.kafka.faults import CONNECTION_TROUBLE, is_too_large, oversize, translate
+from cdc.kafka.faults import CONNECTION_TROUBLE, is_ended, is_too_large, kafka_error, oversize, translate
 
 MESSAGE_BYTES: Final = 1_048_576
 QUEUE_KBYTES: Final = 32_768
@@ -59,7 +60,6 @@ class Producer:
     Attributes:
         trouble: librdkafka's last complaint about the connection, with the time it came; None while all is well.
         produce: The client's own `produce`, for the hot loop; see `send` for the form that never fails silently.
-        poll: The client's own `poll`: runs delivery callbacks on this thread.
     """
 
     def __init__(self, options: ClientOptions, **more: Any) -> None:
@@ -74,7 +74,30 @@ class Producer:
         except (confluent_kafka.KafkaException, TypeError, ValueError) as error:
             raise translate(error, where="the producer's options") from error
         self.produce = self.client.produce
-        self.poll = self.client.poll
+
+    def poll(self, seconds: float) -> int:
+        """Run delivery callbacks on this thread, for up to so many seconds when there are none.
+
+        Raises:
+            Fenced: A newer instance with this transactional id runs.
+            SeamError: What else ended the producer for good.
+        """
+        try:
+            return self.client.poll(seconds)
+        except (confluent_kafka.KafkaException, SystemError) as error:
+            raise self.ended(error) from error
+
+    def ended(self, error: BaseException) -> SeamError:
+        """The error of ours for one of the client's, which it raises from calls that serve callbacks too.
+
+        A callback that follows the one which met the end turns the client's error into a SystemError's cause.
+        """
+        met = error.__cause__ if isinstance(error, SystemError) else error
+        translated = translate(met if isinstance(met, confluent_kafka.KafkaException) else error, where=self.where)
+        inner = kafka_error(met)
+        if isinstance(inner, confluent_kafka.KafkaError) and inner.fatal():
+            self._fatal = self._fatal or translated  # later calls say no more than that it has ended
+        return self._fatal or translated
 
     def _on_error(self, error: Any) -> None:
         translated = translate(error, where=self.where)
@@ -138,9 +161,17 @@ class Producer:
         table: str | None,
     ) -> SeamError:
         """The error of ours for a record that `produce` refused at once."""
+        if is_ended(error):
+            return self._end(error)
         if is_too_large(error):
             return oversize(topic, key, len(value or b"") + len(key or b""), table=table)
         return translate(error, where=f"{self.where}, topic {topic}")
+
+    def _end(self, error: confluent_kafka.KafkaException) -> SeamError:
+        """Why the producer has ended: what it refuses with does not say, but the event that tells it may still wait."""
+        with suppress(SeamError):
+            self.poll(0)
+        return self._fatal or translate(error, where=self.where)
 
     def reach(self, seconds: float) -> int:
         """Ask for the cluster's metadata.
@@ -161,6 +192,8 @@ class Producer:
 
     def close(self, *, purge: bool = False) -> None:
         """End the producer; with `purge`, records that were not sent are thrown away (and sent again after a restart)."""
-        if purge:
-            self.client.purge()
-        self.client.flush(1.0 if purge else 10.0)
+        # A producer that has met its end says so from these calls too; its records are read again, or are another's.
+        with suppress(confluent_kafka.KafkaException, SystemError):
+            if purge:
+                self.client.purge()
+            self.client.flush(1.0 if purge else 10.0)

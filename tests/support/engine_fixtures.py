@@ -47,9 +47,10 @@ def start_process(tmp_path: Path) -> Iterator[StartProcess]:
     with contextlib.ExitStack() as killing:
 
         def start(
-            database: Database, bootstrap: str, config: Mapping[str, str], *, wait: bool = True, **more: object
-        ) -> EngineProcess:
-            engine = killing.enter_context(EngineProcess(database, bootstrap, config, tmp_path, **more))
+            database: Database, bootstrap: str, config: Mapping[str, str], *, wait: bool = True,
+            directory: Path = tmp_path, **more: object,
+        ) -> EngineProcess:  # fmt: skip
+            engine = killing.enter_context(EngineProcess(database, bootstrap, config, directory, **more))
             if wait:
                 engine.streaming()
             return engine

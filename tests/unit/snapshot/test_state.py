@@ -59,6 +59,32 @@ def test_only_the_unbroken_prefix_is_recorded():
     assert state.rows == 30
 
 
+def test_what_other_readers_had_done_beyond_is_not_read_again():
+    state = started()
+    size = FIRST_PAGES * ITEMS
+    _, third, fourth, _ = (state.take() for _ in range(4))
+    for extent in (third, fourth):
+        state.finish(extent, 10, None)
+    recorded = state.as_json()
+    assert recorded["beyond"] == [(2 * size, 4 * size)]
+    again = TableState.resumed(table(), recorded)
+    assert again.take() == Extent(0, 2 * size)
+    assert again.take().first == 4 * size
+    again.finish(Extent(0, 2 * size), 10, None)
+    assert again.as_json()["place"] == 4 * size
+    assert "beyond" not in again.as_json()
+
+
+def test_a_table_is_complete_when_the_gap_before_its_open_end_is_read():
+    again = TableState.resumed(table(), {"place": 10, "file": 7, "beyond": [[20, 30], [40, None]]})
+    gaps = [again.take(), again.take()]
+    assert gaps == [Extent(10, 20), Extent(30, 40)]
+    assert again.take() is None
+    for gap in gaps:
+        again.finish(again.settle(gap, moment()), 1, None)
+    assert again.complete
+
+
 def test_the_extent_that_reaches_the_end_is_open():
     state = TableState.resumed(table(), {})
     extent = state.settle(state.take(), moment(pages=3))
