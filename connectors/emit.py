@@ -17,6 +17,7 @@ from cdc.kafka.registry import SchemaRegistry
 from cdc.layout import Layout, LayoutOptions
 from cdc.model.record import SourceRecord
 from cdc.model.schema import Schema
+from cdc.outer_chain import OuterChain, OuterCopy, fits
 from cdc.postgres.catalog import Catalog
 from cdc.relations import CatalogueView
 from cdc.render import ComposedRender, Outgrown, Placed, Record, Render
@@ -51,7 +52,8 @@ class Emitter:
         config: The configuration.
 
     Attributes:
-        direct: Whether rows go from text to bytes: no transform, and JSON on both sides.
+        direct: Whether rows go from text to bytes and nothing is done to them then: no transform, and JSON on both sides.
+        composed: Whether rows go from text to bytes, with a chain around them that does not look inside.
     """
 
     def __init__(self, config: PipelineConfig) -> None:
@@ -65,6 +67,8 @@ class Emitter:
         self.value = self._converter(config.converters[1], null_as_default=config.render.null_as_default)
         plain = all(choice.form is Form.JSON for choice in config.converters)
         self.direct = plain and not self.chain.steps
+        self._outer = OuterChain(self.chain, config.render.topics.prefix) if plain and fits(self.chain) else None
+        self.composed = self.direct or self._outer is not None
 
     def _converter(self, choice: ConverterChoice, *, null_as_default: bool) -> FromConnect:
         if choice.form is Form.AVRO:
@@ -97,12 +101,16 @@ class Emitter:
         """The renderer of a relation."""
         if self.direct:
             return ComposedRender(layout, self.config.render, outgrown).render
+        if self._outer is not None:
+            return self._outer.around(lambda inner: ComposedRender(layout, self.config.render, inner).render, outgrown)
         return connect_render(layout, self.config.render, outgrown, self.emit)
 
     def make_copy(self, layout: Layout) -> CopyForm:
         """How rows of a snapshot become records."""
         if self.direct:
             return CopyRender(layout, self.config.render, self.config.source_options)
+        if self._outer is not None:
+            return OuterCopy(CopyRender(layout, self.config.render, self.config.source_options), self._outer)
         return ConnectCopy(layout, self.config.render, self.config.source_options, self.emit)
 
     def emit(self, record: SourceRecord) -> Sequence[Record]:

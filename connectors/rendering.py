@@ -28,7 +28,7 @@ class Rendering:
         identity: Its replica identity.
         key: The fields of the key, in order.
         rows: One a published column, in the order of `COLUMNS`.
-        form: `composed` or `plain`; the plain form is for transforms and for converters other than JSON.
+        form: `composed` or `plain`; the plain form is for transforms that look inside the row and for converters other than JSON.
         source: The generated code; None for the plain form.
     """
 
@@ -81,7 +81,7 @@ def rendering_of(config: PipelineConfig, table: str) -> Rendering:
     finally:
         catalog.connection.close()
     emitter = Emitter(config)
-    source = ComposedRender(layout, config.render).source if emitter.direct else None
+    source = ComposedRender(layout, config.render).source if emitter.composed else None
     emitter.close()
     return Rendering(
         table, layout.topic, relation.identity.name, tuple(column.name for column in layout.key),
