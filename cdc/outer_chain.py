@@ -17,7 +17,7 @@ from cdc.errors import TransformError
 from cdc.model.record import Header, SourceRecord
 from cdc.model.schema import STRING
 from cdc.render import Outgrown, Placed, Record, Render
-from cdc.render_copy import CopyRender, Fields, Reading
+from cdc.render_copy import CopyForm, Fields, Reading
 from cdc.source import SourceState, WireHeaders
 from cdc.transforms.chain import Chain
 from cdc.transforms.native.python_transform import PythonTransform
@@ -186,13 +186,15 @@ class OuterCopy:
     Args:
         rows: Composes them.
         chain: The chain.
+        usual: The headers of those that bring none: whole before the chain sees them, which may drop one or ask for it.
+        table: What they are rows of.
     """
 
-    def __init__(self, rows: CopyRender, chain: OuterChain) -> None:
+    def __init__(self, rows: CopyForm, chain: OuterChain, usual: WireHeaders, table: str) -> None:
         self._rows = rows
         self._chain = chain
-        # Whole before the chain sees them: a step may drop one, or ask for it.
-        self._usual = rows.headers() if rows.options.extended_headers else None
+        self._usual = usual
+        self._table = table
         self.tail: Callable[[Reading], Any] = rows.tail
         self.identity: Callable[[Sequence[str]], Callable[[Fields], Hashable]] = rows.identity
 
@@ -207,7 +209,7 @@ class OuterCopy:
         assert record is not None
         topic, key, value, own = record
         sent = self._chain.apply((topic, key, value, self._usual if own is None else own))
-        return fields, only_one(sent, self._rows.layout.relation.qualified)
+        return fields, only_one(sent, self._table)
 
 
 def only_one(sent: Sequence[Record], table: str) -> Record | None:

@@ -136,7 +136,7 @@ def cases(draw: Any) -> Case:
 
 def _render_options(draw: Any, *, strict: bool) -> RenderOptions:
     routing = draw(st.sampled_from([None, Routing(JavaPattern("(.*)"), "one")]))
-    flags = [draw(st.booleans()) for _ in range(8)]
+    flags = [draw(st.booleans()) for _ in range(9)]
     return RenderOptions(
         TopicNames("srv", routing=routing),
         key_schemas=flags[0],
@@ -144,7 +144,7 @@ def _render_options(draw: Any, *, strict: bool) -> RenderOptions:
         key_decimal_numeric=flags[2],
         value_decimal_numeric=flags[3],
         null_as_default=flags[4],
-        key_null_as_default=flags[4],
+        key_null_as_default=flags[8],
         tombstones=flags[5],
         skipped=frozenset(draw(st.sets(st.sampled_from("cud"), max_size=2))),
         skip_unchanged=draw(st.integers(0, 4)) == 0,
