@@ -1,5 +1,7 @@
 """From commit to a consumer at 1,000 events a second: p50 and p99, and the time from start to streaming.
 
+A record's timestamp is taken when it is handed to the producer, and parts our share from the brokers' and the consumer's.
+
 Run as: python -m benchmarks latency [--seconds 10] [--rate 1000]
 """
 
@@ -36,7 +38,7 @@ def main(arguments: list[str]) -> None:
             _write(server.dsn(), 5, 1)
             while not count_records(broker.bootstrap, "latency.public.orders"):
                 time.sleep(0.05)
-            found: list[float] = []
+            found: list[tuple[float, float, float]] = []
             stop = threading.Event()
             reader = threading.Thread(target=_read, args=(broker.bootstrap, found, stop))
             reader.start()
@@ -45,10 +47,20 @@ def main(arguments: list[str]) -> None:
             time.sleep(1.0)
             stop.set()
             reader.join()
-        ranked = sorted(found)
-        p99 = ranked[int(len(ranked) * 0.99)]
-        say(f"{len(ranked)} events at {options.rate}/s: p50 {statistics.median(ranked):.1f} ms, p99 {p99:.1f} ms")
-        say(f"RSS {used.peak_rss / 1e6:.0f} MB")
+        say(f"{len(found)} events at {options.rate}/s, RSS {used.peak_rss / 1e6:.0f} MB")
+        say(f"commit to consumer:        {_ranks([there - commit for commit, _, there in found])}")
+        say(f"commit to produce:         {_ranks([produced - commit for commit, produced, _ in found])}")
+        say(f"produce to consumer:       {_ranks([there - produced for _, produced, there in found])}")
+        for second in range(options.seconds):
+            part = [there - commit for at, (commit, _, there) in enumerate(found) if at // options.rate == second]
+            if part:
+                say(f"  second {second + 1:>3}:              {_ranks(part)}")
+
+
+def _ranks(millis: list[float]) -> str:
+    ranked = sorted(millis)
+    p99 = ranked[int(len(ranked) * 0.99)]
+    return f"p50 {statistics.median(ranked):6.1f} ms, p99 {p99:6.1f} ms, most {ranked[-1]:6.1f} ms"
 
 
 def _until_active(dsn: str) -> None:
@@ -67,13 +79,13 @@ def _write(dsn: str, rate: int, seconds: int) -> None:
                 time.sleep(ahead)
 
 
-def _read(bootstrap: str, found: list[float], stop: threading.Event) -> None:
+def _read(bootstrap: str, found: list[tuple[float, float, float]], stop: threading.Event) -> None:
     consumer = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": "latency", "fetch.wait.max.ms": 5})
     _, high = consumer.get_watermark_offsets(TopicPartition("latency.public.orders", 0), timeout=10)
     consumer.assign([TopicPartition("latency.public.orders", 0, high)])
     while not stop.is_set():
         for message in consumer.consume(100, 0.005):
             if message.error() is None:
-                committed = orjson.loads(message.value())["source"]["ts_us"]
-                found.append((time.time_ns() / 1000 - committed) / 1000)
+                committed = orjson.loads(message.value())["source"]["ts_us"] / 1000
+                found.append((committed, message.timestamp()[1], time.time_ns() / 1_000_000))
     consumer.close()
