@@ -27,6 +27,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks latency", description=__doc__)
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--rate", type=int, default=1000)
+    parser.add_argument("--warm-up", type=int, default=3, help="seconds before, for the broker's compiler")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as directory, servers(Path(directory)) as (server, broker):
         execute(server.dsn(), TABLE, "create publication bench for table orders")
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> None:
         with seam_process(settings, broker.bootstrap) as process, watched(process.pid) as used:
             _until_active(server.dsn())
             say(f"start to streaming, interpreter included: {time.monotonic() - started:.2f} s")
-            _write(server.dsn(), 5, 1)
+            _write(server.dsn(), options.rate, options.warm_up)
             while not count_records(broker.bootstrap, "latency.public.orders"):
                 time.sleep(0.05)
             found: list[tuple[float, float, float]] = []

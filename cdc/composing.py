@@ -34,7 +34,10 @@ class Writer:
 
     Attributes:
         namespace: The other names that the source uses.
+        lost: What a codec makes of a special value that its schema has no room for.
     """
+
+    lost: bytes | None = b"null"
 
     def __init__(self, layout: Layout, options: RenderOptions) -> None:
         self.layout = layout
@@ -168,7 +171,7 @@ class Writer:
         if self.options.skip_unchanged and self.layout.columns:
             # Debezium looks at the row alone, and loses the change of a key that is not part of it.
             looked_at = [*self.layout.columns, *([] if self.strict else self.key_columns)]
-            same = " and ".join(f"o{c.variable} == c{c.variable}" for c in looked_at)
+            same = " and ".join(f"{self.old_as_new(c)} == c{c.variable}" for c in looked_at)
             self.put(f"if {same}: return ()")
         if self.layout.key:
             self.put("key = " + self.key("o"))
@@ -250,22 +253,31 @@ class Writer:
 
     def text(self, variable: str, column: LayoutColumn, text: str, role: str) -> None:
         """A column with a text."""
-        if column.codec.to_json is not IDENTITY:
-            self.namespace[f"f{column.variable}"] = column.codec.to_json
-            text = f"f{column.variable}({text})"
-        self.put(f"{variable} = {text}", deeper=1)
+        self.put(f"{variable} = {self.written(column, text, role)}", deeper=1)
         if not column.special:
             return
+        instead = self.fragment(column, None, role) if column.schema.optional else b""
         # NaN in a precise numeric, an infinite date: a value that the schema has no room for.
         if not column.schema.optional:
-            self.put(f"if {variable} == b'null': raise Refusal({column.column.name!r}, 'special')", deeper=1)
+            self.put(f"if {variable} == {self.lost!r}: raise Refusal({column.column.name!r}, 'special')", deeper=1)
             return
-        then = [] if self.fragment(column, None) == b"null" else [f"{variable} = {self.fragment(column, None)!r}"]
+        then = [] if instead == self.lost else [f"{variable} = {instead!r}"]
         if self.notes and column.in_value:
             side = "after" if role.startswith("new") else "before"
             then.append(f"notes = [*(notes or ()), ({side!r}, {column.name!r}, v)]")
         if then:
-            self.put(f"if {variable} == b'null': {'; '.join(then)}", deeper=1)
+            self.put(f"if {variable} == {self.lost!r}: {'; '.join(then)}", deeper=1)
+
+    def written(self, column: LayoutColumn, text: str, role: str) -> str:  # noqa: ARG002 - for forms where the side counts
+        """The expression of a column's text as it stands in a record."""
+        if column.codec.to_json is IDENTITY:
+            return text
+        self.namespace[f"f{column.variable}"] = column.codec.to_json
+        return f"f{column.variable}({text})"
+
+    def old_as_new(self, column: LayoutColumn) -> str:
+        """The expression of an old row's value as it stands in a new row."""
+        return f"o{column.variable}"
 
     def null(self, variable: str, column: LayoutColumn, role: str) -> None:
         """A column that is NULL, or that an old key leaves out."""
@@ -274,30 +286,31 @@ class Writer:
         if value is REFUSED:
             self.put(f"raise Refusal({column.column.name!r}, {'absent' if absent else 'null'!r})", deeper=1)
         else:
-            self.put(f"{variable} = {self.fragment(column, value)!r}", deeper=1)
+            self.put(f"{variable} = {self.fragment(column, value, role)!r}", deeper=1)
 
     def unchanged(self, variable: str, column: LayoutColumn, role: str) -> None:
         """A TOAST value that was not sent."""
+        old = self.old_as_new(column)
         if role == "new after old" and column.column.key:
-            self.put(f"{variable} = o{column.variable}", deeper=1)
+            self.put(f"{variable} = {old}", deeper=1)
             return
         if column.unavailable is REFUSED:
             guard = "if kind != 79: " if role == "new after old" else ""
             self.put(f"{guard}raise Refusal({column.column.name!r}, 'unavailable')", deeper=1)
             if guard:
-                self.put(f"{variable} = o{column.variable}", deeper=1)
+                self.put(f"{variable} = {old}", deeper=1)
             return
-        marker = repr(self.fragment(column, column.unavailable))
+        marker = repr(self.fragment(column, column.unavailable, role))
         if role == "new after old":
             # Only FULL sends the old value; a key tuple leaves the column out.
-            self.put(f"{variable} = o{column.variable} if kind == 79 else {marker}", deeper=1)
+            self.put(f"{variable} = {old} if kind == 79 else {marker}", deeper=1)
         else:
             self.put(f"{variable} = {marker}", deeper=1)
         if self.notes and column.in_value and role.startswith("new"):
             guard = "if kind != 79: " if role == "new after old" else ""
             self.put(f"{guard}notes = [*(notes or ()), ('unavailable', {column.name!r}, b'')]", deeper=1)
 
-    def fragment(self, column: LayoutColumn, value: Any) -> bytes:
+    def fragment(self, column: LayoutColumn, value: Any, role: str) -> bytes:  # noqa: ARG002 - as for `written`
         """The JSON of a value that stands for something else, as the converter writes it."""
         in_key = not column.in_value
         as_default = self.options.key_null_as_default if in_key else self.null_as_default

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from cdc.avro_form import AvroCopy, AvroWriter
 from cdc.composing import Writer
 from cdc.connect_form import ConnectCopy, connect_render
 from cdc.converters.avro import STRATEGIES, AvroConverter, AvroSchemas
@@ -56,7 +57,8 @@ class Emitter:
         config: The configuration.
 
     Attributes:
-        direct: Whether rows go from text to bytes and nothing is done to them then: no transform, and JSON on both sides.
+        avro: The converters of the sides that are Avro, `key` and `value`.
+        direct: Whether rows go from text to bytes and nothing is done to them then: no transform, and JSON or Avro on both sides.
     """
 
     def __init__(self, config: PipelineConfig) -> None:
@@ -66,10 +68,13 @@ class Emitter:
         # Reference topics are read to their end before the first record passes.
         self.chain.open(self._tables)
         self._registries: list[SchemaRegistry] = []
+        self.avro: dict[str, AvroConverter] = {}
         self.key = self._converter(config.converters[0], null_as_default=config.render.key_null_as_default)
         self.value = self._converter(config.converters[1], null_as_default=config.render.null_as_default)
         json = all(choice.form is Form.JSON for choice in config.converters)
-        self.direct = json and not self.chain.steps
+        # Avro has a form of its own; a chain around it would name other subjects.
+        self._all_avro = len(self.avro) == 2 and not self.chain.steps
+        self.direct = self._all_avro or (json and not self.chain.steps)
         self._unwrap, rest = _parts(self.chain) if json else (None, self.chain)
         self._outer = OuterChain(rest, config.render.topics.prefix) if json and fits(rest) else None
         self._composed = self.direct or self._unwrap is not None or self._outer is not None
@@ -80,10 +85,11 @@ class Emitter:
             self._registries.append(registry)
             strategy = choice.settings.get(f"{choice.side}.subject.name.strategy", "TopicNameStrategy")
             scrub = choice.settings.get("scrub.invalid.names", "false").strip().lower() == "true"
-            return AvroConverter(
+            made = self.avro[choice.side] = AvroConverter(
                 registry, key=choice.side == "key", subject=STRATEGIES[strategy.rpartition(".")[2]],
                 schemas=AvroSchemas(scrub=scrub), null_as_default=null_as_default,
-            ).from_connect  # fmt: skip
+            )  # fmt: skip
+            return made.from_connect
         write: Callable[[Schema | None, Any], bytes | None]
         if choice.form is Form.STRING:
             write = StringConverter().from_connect
@@ -105,12 +111,17 @@ class Emitter:
         """Writes the function that takes a relation's rows from text to bytes; None where the plain form is needed."""
         if not self._composed:
             return None
+        if self._all_avro:
+            return self._avro_writer(layout)
         if self._unwrap is None:
             return Writer(layout, self.config.render)
         try:
             return UnwrapWriter(layout, self.config.render, self._unwrap)
         except Unfit:
             return None
+
+    def _avro_writer(self, layout: Layout) -> AvroWriter:
+        return AvroWriter(layout, self.config.render, self.avro["key"], self.avro["value"])
 
     def make_render(self, layout: Layout, outgrown: Outgrown) -> Render:
         """The renderer of a relation."""
@@ -126,6 +137,8 @@ class Emitter:
         options, source = self.config.render, self.config.source_options
         if self.writer(layout) is None:
             return ConnectCopy(layout, options, source, self.emit)
+        if self._all_avro:
+            return AvroCopy(layout, options, source, self._avro_writer(layout))
         rows = CopyRender(layout, options, source)
         unwrapped = None if self._unwrap is None else UnwrapCopy(layout, options, source, self._unwrap)
         if self._outer is None:
