@@ -43,7 +43,7 @@ def latency(server: Any, bootstrap: str, rate: int, seconds: int) -> tuple[float
         write(server.dsn(), 5, 1)
         while not count_records(bootstrap, "latency.public.orders"):
             time.sleep(0.05)
-        found: list[float] = []
+        found: list[tuple[float, float, float]] = []
         stop = threading.Event()
         reader = threading.Thread(target=read, args=(bootstrap, found, stop))
         reader.start()
@@ -52,7 +52,7 @@ def latency(server: Any, bootstrap: str, rate: int, seconds: int) -> tuple[float
         time.sleep(1.0)
         stop.set()
         reader.join()
-    ranked = sorted(found)
+    ranked = sorted(there - commit for commit, _, there in found)
     return statistics.median(ranked), ranked[int(len(ranked) * 0.99)]
 
 

@@ -1,5 +1,7 @@
 """From commit to a consumer at 1,000 events a second: p50 and p99, and the time from start to streaming.
 
+A record's timestamp is taken when it is handed to the producer, and parts our share from the brokers' and the consumer's.
+
 Run as: python -m benchmarks latency [--seconds 10] [--rate 1000]
 """
 
@@ -25,6 +27,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks latency", description=__doc__)
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--rate", type=int, default=1000)
+    parser.add_argument("--warm-up", type=int, default=3, help="seconds before, for the broker's compiler")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as directory, servers(Path(directory)) as (server, broker):
         execute(server.dsn(), TABLE, "create publication bench for table orders")
@@ -33,10 +36,10 @@ def main(arguments: list[str]) -> None:
         with seam_process(settings, broker.bootstrap) as process, watched(process.pid) as used:
             until_active(server.dsn(), "latency")
             say(f"start to streaming, interpreter included: {time.monotonic() - started:.2f} s")
-            write(server.dsn(), 5, 1)
+            write(server.dsn(), options.rate, options.warm_up)
             while not count_records(broker.bootstrap, "latency.public.orders"):
                 time.sleep(0.05)
-            found: list[float] = []
+            found: list[tuple[float, float, float]] = []
             stop = threading.Event()
             reader = threading.Thread(target=read, args=(broker.bootstrap, found, stop))
             reader.start()
@@ -45,10 +48,20 @@ def main(arguments: list[str]) -> None:
             time.sleep(1.0)
             stop.set()
             reader.join()
-        ranked = sorted(found)
-        p99 = ranked[int(len(ranked) * 0.99)]
-        say(f"{len(ranked)} events at {options.rate}/s: p50 {statistics.median(ranked):.1f} ms, p99 {p99:.1f} ms")
-        say(f"RSS {used.peak_rss / 1e6:.0f} MB")
+        say(f"{len(found)} events at {options.rate}/s, RSS {used.peak_rss / 1e6:.0f} MB")
+        say(f"commit to consumer:        {_ranks([there - commit for commit, _, there in found])}")
+        say(f"commit to produce:         {_ranks([produced - commit for commit, produced, _ in found])}")
+        say(f"produce to consumer:       {_ranks([there - produced for _, produced, there in found])}")
+        for second in range(options.seconds):
+            part = [there - commit for at, (commit, _, there) in enumerate(found) if at // options.rate == second]
+            if part:
+                say(f"  second {second + 1:>3}:              {_ranks(part)}")
+
+
+def _ranks(millis: list[float]) -> str:
+    ranked = sorted(millis)
+    p99 = ranked[int(len(ranked) * 0.99)]
+    return f"p50 {statistics.median(ranked):6.1f} ms, p99 {p99:6.1f} ms, most {ranked[-1]:6.1f} ms"
 
 
 def until_active(dsn: str, slot: str) -> None:
@@ -69,13 +82,13 @@ def write(dsn: str, rate: int, seconds: int) -> None:
                 time.sleep(ahead)
 
 
-def read(bootstrap: str, found: list[float], stop: threading.Event) -> None:
+def read(bootstrap: str, found: list[tuple[float, float, float]], stop: threading.Event) -> None:
     consumer = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": "latency", "fetch.wait.max.ms": 5})
     _, high = consumer.get_watermark_offsets(TopicPartition("latency.public.orders", 0), timeout=10)
     consumer.assign([TopicPartition("latency.public.orders", 0, high)])
     while not stop.is_set():
         for message in consumer.consume(100, 0.005):
             if message.error() is None:
-                committed = orjson.loads(message.value())["source"]["ts_us"]
-                found.append((time.time_ns() / 1000 - committed) / 1000)
+                committed = orjson.loads(message.value())["source"]["ts_us"] / 1000
+                found.append((committed, message.timestamp()[1], time.time_ns() / 1_000_000))
     consumer.close()

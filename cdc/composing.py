@@ -7,6 +7,7 @@ fragment of column 3 in the new row, `o3` in the old one, `ck3` and `ok3` where 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cdc.converters.json import JsonConverter
@@ -21,27 +22,22 @@ if TYPE_CHECKING:
 _INDENT = "    "
 
 
-def compose(layout: Layout, options: RenderOptions) -> tuple[str, dict[str, Any]]:
-    """The source of `render(p, lsn, state)` and the names that it uses.
+class Writer:
+    """Writes the source of one render function.
 
-    The caller adds `Refusal` (raised when a value has no room), `recover` (called after an error) and `moved` (gives the
-    headers of a changed key).
+    The caller adds the names `Refusal` (raised when a value has no room), `recover` (called after an error) and `moved`
+    (gives the headers of a changed key); for rows that are read, `split_row`, `Refusal`, `explain` and `noted`.
+
+    Args:
+        layout: How the relation looks.
+        options: What the configuration says about records.
+
+    Attributes:
+        namespace: The other names that the source uses.
+        lost: What a codec makes of a special value that its schema has no room for.
     """
-    writer = _Writer(layout, options)
-    return writer.source(), writer.namespace
 
-
-def compose_copy(layout: Layout, options: RenderOptions) -> tuple[str, dict[str, Any]]:
-    """The source of `render(line, tail)` for a line of COPY, and the names that it uses.
-
-    `split_row`, `Refusal` and `explain` are the caller's.
-    """
-    writer = _Writer(layout, options)
-    return writer.copy_source(), writer.namespace
-
-
-class _Writer:
-    """Writes the source of one render function."""
+    lost: bytes | None = b"null"
 
     def __init__(self, layout: Layout, options: RenderOptions) -> None:
         self.layout = layout
@@ -54,19 +50,34 @@ class _Writer:
         self.namespace: dict[str, Any] = {"from_bytes": int.from_bytes, "join": b"".join}
         self.lines: list[str] = []
         self.depth = 0
+        self.key_columns = tuple(self.key_column(column) for column in layout.key)
         self.by_index: dict[int, dict[str, LayoutColumn]] = {}
-        for column in (*layout.columns, *layout.key):
+        for column in (*layout.columns, *self.key_columns):
             self.by_index.setdefault(column.index, {}).setdefault(column.variable, column)
-        self.in_key = {column.variable for column in layout.key}
         # Headers of our own say which values were not sent, or have no room in their schema.
         self.notes = options.extended_headers and not self.strict
 
+    def key_column(self, column: LayoutColumn) -> LayoutColumn:
+        """The key's column, apart from the row's where the two write a NULL otherwise."""
+        if column.in_value and column.schema.default is not None:
+            as_default, options = self.null_as_default, self.options
+            if as_default != options.key_null_as_default:
+                return replace(column, variable=f"k{column.index}", in_value=False)
+        return column
+
+    @property
+    def null_as_default(self) -> bool:
+        """Whether a NULL in the row is written as its column's default."""
+        return self.options.null_as_default
+
     def put(self, text: str, *, deeper: int = 0) -> None:
+        """Add a line."""
         self.lines.append(_INDENT * (self.depth + deeper) + text)
 
     # -- the frame ---------------------------------------------------------------------------------------------------
 
     def source(self) -> str:
+        """The source of `render(p, lsn, state)`."""
         self.put("def render(p, lsn, state):")
         self.depth = 1
         if self.notes:
@@ -85,7 +96,7 @@ class _Writer:
         return "\n".join(self.lines) + "\n"
 
     def copy_source(self) -> str:
-        """The function of rows that are read: their fields, and the record, `tail` being what stands behind the row."""
+        """The source of `render(line, tail)` for a line of COPY: its fields, and the record with `tail` behind the row."""
         # A chunk's own headers are the same for all its rows; only rows with special values add to them.
         self.notes = self.notes and any(column.special for column in self.layout.columns)
         self.put("def render(line, tail):")
@@ -107,15 +118,21 @@ class _Writer:
         self.depth = 1
         self.put("except ValueError as error:")
         self.put("raise explain(f, error) from error", deeper=1)
-        value: list[bytes | str] = [b'{"before":null,"after":', *self.struct("c", self.layout.columns), "tail"]
-        if self.options.value_schemas:
-            schema = self.value_json.schema_text(envelope_schema(self.layout, self.options.topics)).encode()
-            value.insert(0, b'{"schema":' + schema + b',"payload":')
+        value = self.copied()
         headers = "notes and noted(notes)" if self.notes else "None"
         self.put(f"return f, ({self.layout.topic!r}, {self.key('c')}, {joined(value)}, {headers})")
         return "\n".join(self.lines) + "\n"
 
+    def copied(self) -> list[bytes | str]:
+        """The value of a row that was read, up to its tail."""
+        value: list[bytes | str] = [b'{"before":null,"after":', *self.struct("c", self.layout.columns), "tail"]
+        if not self.options.value_schemas:
+            return value
+        schema = self.value_json.schema_text(envelope_schema(self.layout, self.options.topics)).encode()
+        return [b'{"schema":' + schema + b',"payload":', *value]
+
     def insert(self) -> None:
+        """The branch of an Insert."""
         self.put("if p[5] != 78: raise ValueError('expected a new tuple')")
         self.put("n = 6")
         self.tuple("c", "new")
@@ -123,6 +140,7 @@ class _Writer:
         self.give(["c"], lambda: [self.record("c", before=None, after="c")])
 
     def delete(self) -> None:
+        """The branch of a Delete."""
         self.put("kind = p[5]")
         self.put("n = 6")
         self.old_tuple()
@@ -136,6 +154,7 @@ class _Writer:
         self.give(["d"], records)
 
     def update(self) -> None:
+        """The branch of an Update."""
         self.put("kind = p[5]")
         self.put("n = 6")
         self.put("if kind == 78:")
@@ -151,13 +170,13 @@ class _Writer:
         self.finish()
         if self.options.skip_unchanged and self.layout.columns:
             # Debezium looks at the row alone, and loses the change of a key that is not part of it.
-            looked_at = [*self.layout.columns, *([] if self.strict else self.layout.key)]
-            same = " and ".join(f"o{c.variable} == c{c.variable}" for c in looked_at)
+            looked_at = [*self.layout.columns, *([] if self.strict else self.key_columns)]
+            same = " and ".join(f"{self.old_as_new(c)} == c{c.variable}" for c in looked_at)
             self.put(f"if {same}: return ()")
         if self.layout.key:
             self.put("key = " + self.key("o"))
             self.put("new_key = " + self.key("c"))
-            changed = " or ".join(f"o{c.variable} != c{c.variable}" for c in self.layout.key)
+            changed = " or ".join(f"o{c.variable} != c{c.variable}" for c in self.key_columns)
             self.put(f"if {changed}:")
             self.depth += 1
             self.key_change()
@@ -175,21 +194,23 @@ class _Writer:
                 records.append(self.tombstone("key", first="to"))
         if "c" not in self.options.skipped:
             records.append(self.record("c", before=None, after="c", key="new_key", first="back"))
-        self.put(f"return ({''.join(record + ', ' for record in records)})")
+        self.put(f"return ({listed(records)})")
 
     def give(self, operations: Sequence[str], records: Callable[[], list[str]]) -> None:
         """Return records, or nothing where their operation is skipped."""
         if self.options.skipped.issuperset(operations):
             self.put("return ()")
         else:
-            self.put(f"return ({''.join(record + ', ' for record in records())})")
+            self.put(f"return ({listed(records())})")
 
     def finish(self) -> None:
+        """Refuse what stands behind the last column."""
         self.put("if n != len(p): raise IndexError('length')")
 
     # -- rows in -----------------------------------------------------------------------------------------------------
 
     def old_tuple(self) -> None:
+        """Decode the old row of an Update or Delete, or its key."""
         self.put("if kind == 75:")
         self.depth += 1
         self.tuple("o", "key")
@@ -209,6 +230,7 @@ class _Writer:
             self.cell(prefix, list(self.by_index.get(index, {}).values()), role)
 
     def cell(self, prefix: str, columns: Sequence[LayoutColumn], role: str) -> None:
+        """Decode one column; several variables where row and key write it differently."""
         self.put("k = p[n]")
         self.put("if k == 116:")
         self.put("e = n + 5 + from_bytes(p[n+1:n+5], 'big')", deeper=1)
@@ -230,55 +252,68 @@ class _Writer:
         self.put("else: raise ValueError('unknown column kind')")
 
     def text(self, variable: str, column: LayoutColumn, text: str, role: str) -> None:
-        if column.codec.to_json is not IDENTITY:
-            self.namespace[f"f{column.variable}"] = column.codec.to_json
-            text = f"f{column.variable}({text})"
-        self.put(f"{variable} = {text}", deeper=1)
+        """A column with a text."""
+        self.put(f"{variable} = {self.written(column, text, role)}", deeper=1)
         if not column.special:
             return
+        instead = self.fragment(column, None, role) if column.schema.optional else b""
         # NaN in a precise numeric, an infinite date: a value that the schema has no room for.
         if not column.schema.optional:
-            self.put(f"if {variable} == b'null': raise Refusal({column.column.name!r}, 'special')", deeper=1)
+            self.put(f"if {variable} == {self.lost!r}: raise Refusal({column.column.name!r}, 'special')", deeper=1)
             return
-        then = [] if self.fragment(column, None) == b"null" else [f"{variable} = {self.fragment(column, None)!r}"]
+        then = [] if instead == self.lost else [f"{variable} = {instead!r}"]
         if self.notes and column.in_value:
             side = "after" if role.startswith("new") else "before"
             then.append(f"notes = [*(notes or ()), ({side!r}, {column.name!r}, v)]")
         if then:
-            self.put(f"if {variable} == b'null': {'; '.join(then)}", deeper=1)
+            self.put(f"if {variable} == {self.lost!r}: {'; '.join(then)}", deeper=1)
+
+    def written(self, column: LayoutColumn, text: str, role: str) -> str:  # noqa: ARG002 - for forms where the side counts
+        """The expression of a column's text as it stands in a record."""
+        if column.codec.to_json is IDENTITY:
+            return text
+        self.namespace[f"f{column.variable}"] = column.codec.to_json
+        return f"f{column.variable}({text})"
+
+    def old_as_new(self, column: LayoutColumn) -> str:
+        """The expression of an old row's value as it stands in a new row."""
+        return f"o{column.variable}"
 
     def null(self, variable: str, column: LayoutColumn, role: str) -> None:
+        """A column that is NULL, or that an old key leaves out."""
         absent = role == "key" and not column.column.key
         value = column.absent if absent else column.null
         if value is REFUSED:
             self.put(f"raise Refusal({column.column.name!r}, {'absent' if absent else 'null'!r})", deeper=1)
         else:
-            self.put(f"{variable} = {self.fragment(column, value)!r}", deeper=1)
+            self.put(f"{variable} = {self.fragment(column, value, role)!r}", deeper=1)
 
     def unchanged(self, variable: str, column: LayoutColumn, role: str) -> None:
+        """A TOAST value that was not sent."""
+        old = self.old_as_new(column)
         if role == "new after old" and column.column.key:
-            self.put(f"{variable} = o{column.variable}", deeper=1)
+            self.put(f"{variable} = {old}", deeper=1)
             return
         if column.unavailable is REFUSED:
             guard = "if kind != 79: " if role == "new after old" else ""
             self.put(f"{guard}raise Refusal({column.column.name!r}, 'unavailable')", deeper=1)
             if guard:
-                self.put(f"{variable} = o{column.variable}", deeper=1)
+                self.put(f"{variable} = {old}", deeper=1)
             return
-        marker = repr(self.fragment(column, column.unavailable))
+        marker = repr(self.fragment(column, column.unavailable, role))
         if role == "new after old":
             # Only FULL sends the old value; a key tuple leaves the column out.
-            self.put(f"{variable} = o{column.variable} if kind == 79 else {marker}", deeper=1)
+            self.put(f"{variable} = {old} if kind == 79 else {marker}", deeper=1)
         else:
             self.put(f"{variable} = {marker}", deeper=1)
         if self.notes and column.in_value and role.startswith("new"):
             guard = "if kind != 79: " if role == "new after old" else ""
             self.put(f"{guard}notes = [*(notes or ()), ('unavailable', {column.name!r}, b'')]", deeper=1)
 
-    def fragment(self, column: LayoutColumn, value: Any) -> bytes:
+    def fragment(self, column: LayoutColumn, value: Any, role: str) -> bytes:  # noqa: ARG002 - as for `written`
         """The JSON of a value that stands for something else, as the converter writes it."""
         in_key = not column.in_value
-        as_default = self.options.key_null_as_default if in_key else self.options.null_as_default
+        as_default = self.options.key_null_as_default if in_key else self.null_as_default
         if value is None and as_default:
             value = column.schema.default
         if value is None:
@@ -288,6 +323,7 @@ class _Writer:
     # -- records out -------------------------------------------------------------------------------------------------
 
     def key(self, prefix: str) -> str:
+        """The expression of a key."""
         if self.layout.key_schema is None:
             return "None"
         pieces = self.key_struct(prefix)
@@ -297,7 +333,8 @@ class _Writer:
         return joined(pieces)
 
     def key_struct(self, prefix: str) -> list[bytes | str]:
-        pieces = self.struct(prefix, self.layout.key)
+        """The pieces of a key's struct."""
+        pieces = self.struct(prefix, self.key_columns)
         if self.layout.key_constant is not None:
             name, value = (quote(text.encode()) for text in self.layout.key_constant)
             pieces = [*pieces[:-1], b"," + name + b":" + value + b"}"]
@@ -305,6 +342,7 @@ class _Writer:
 
     @staticmethod
     def struct(prefix: str, columns: Sequence[LayoutColumn]) -> list[bytes | str]:
+        """The pieces of a struct of columns."""
         pieces: list[bytes | str] = []
         opening = b"{"
         for column in columns:
@@ -315,6 +353,7 @@ class _Writer:
     def record(
         self, op: str, *, before: str | None, after: str | None, key: str | None = None, first: str = "None"
     ) -> str:
+        """The expression of a record."""
         relation = self.layout.relation
         pieces: list[bytes | str] = [b'{"before":']
         pieces += [b"null"] if before is None else self.struct(before, self.layout.columns)
@@ -331,14 +370,21 @@ class _Writer:
         return f"({self.layout.topic!r}, {key or self.key(prefix)}, {joined(pieces)}, {self.headers(first)})"
 
     def tombstone(self, key: str, first: str = "None") -> str:
+        """The expression of the record behind a deletion."""
         return f"({self.layout.topic!r}, {key}, None, {self.headers(first)})"
 
     def headers(self, first: str) -> str:
+        """The expression of a record's headers, `first` standing before them."""
         if not self.options.extended_headers:
             return "None" if first == "None" else f"[{first}]"
         if self.notes:
             return f"state.headers({first}, notes)"
         return "state.headers()" if first == "None" else f"state.headers({first})"
+
+
+def listed(records: Sequence[str]) -> str:
+    """The members of the tuple of records; an empty one stands for none."""
+    return "".join(f"{record}, " for record in records if record)
 
 
 def joined(pieces: Sequence[bytes | str]) -> str:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 
-from cdc.errors import DecodeError, TransformError
+from cdc.errors import DecodeError
 from cdc.layout import Layout
 from cdc.model.record import Header, SourceRecord
 from cdc.model.schema import STRING
+from cdc.outer_chain import only_one
 from cdc.render import Outgrown, Record, Refusal, Render, RenderOptions
 from cdc.render_copy import CopyRender, Fields, Reading, identity_of
 from cdc.rows import RowRecords
@@ -83,11 +84,4 @@ class ConnectCopy:
             record = self._rows.read(fields, self._composed.source_struct(reading), reading.now_nanos, self._headers)
         except ValueError as error:
             raise DecodeError(str(error), table=self.layout.relation.qualified, position="snapshot") from error
-        sent = self._emit(record)
-        if len(sent) > 1:
-            raise TransformError(
-                "a step made several records of one row, which is not carried out for snapshots",
-                table=self.layout.relation.qualified, position="snapshot",
-                hint="use snapshot.mode=no_data with this chain, or a step that gives one record",
-            )  # fmt: skip
-        return fields, sent[0] if sent else None
+        return fields, only_one(self._emit(record), self.layout.relation.qualified)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cdc.composing import compose
+from cdc.composing import Writer
 from cdc.converters.inference import connect_text as header_text
 from cdc.errors import DecodeError, ProtocolError
 from cdc.layout import Layout
@@ -132,21 +132,25 @@ class ComposedRender:
         layout: The layout.
         options: What the configuration says about records.
         outgrown: See `Outgrown`; without it such a row is an error.
+        writer: Writes the source; JSON without a chain when left out.
 
     Attributes:
         source: The generated source, for `seam debug render` and for tracebacks.
         render: The callable.
     """
 
-    def __init__(self, layout: Layout, options: RenderOptions, outgrown: Outgrown | None = None) -> None:
+    def __init__(
+        self, layout: Layout, options: RenderOptions, outgrown: Outgrown | None = None, writer: Writer | None = None
+    ) -> None:
         self.layout = layout
         self.options = options
         self.outgrown = outgrown
-        self.source, names = compose(layout, options)
+        writer = Writer(layout, options) if writer is None else writer
+        self.source = writer.source()
         name = f"<render {layout.relation.qualified} #{id(self):x}>"
         # Registered, so that a traceback shows the generated line.
         linecache.cache[name] = (len(self.source), None, self.source.splitlines(keepends=True), name)
-        namespace = {**names, "Refusal": Refusal, "recover": self._recover, "moved": self._moved}
+        namespace = {**writer.namespace, "Refusal": Refusal, "recover": self._recover, "moved": self._moved}
         exec(compile(self.source, name, "exec"), namespace)  # noqa: S102 - our own generated text, names quoted by repr
         self.render: Render = namespace["render"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Protocol
 
-from cdc.composing import compose_copy
+from cdc.composing import Writer
 from cdc.converters.json import JsonConverter
 from cdc.errors import DecodeError
 from cdc.layout import Layout
@@ -70,20 +70,24 @@ class CopyRender:
         layout: How the relation looks.
         options: What the configuration says about records.
         source: What it says about everything around the row.
+        writer: Writes the source; JSON without a chain when left out.
 
     Attributes:
         row: The callable.
         source: Its generated source.
     """
 
-    def __init__(self, layout: Layout, options: RenderOptions, source: SourceOptions) -> None:
+    def __init__(
+        self, layout: Layout, options: RenderOptions, source: SourceOptions, writer: Writer | None = None
+    ) -> None:
         self.layout = layout
         self.options = options
         self._state = SourceState(source)
         self._json = JsonConverter(schemas_enable=False, replace_null_with_default=options.null_as_default)
-        self.source, names = compose_copy(layout, options)
+        writer = Writer(layout, options) if writer is None else writer
+        self.source = writer.copy_source()
         namespace: dict[str, object] = {
-            **names, "split_row": split_row, "Refusal": Refusal, "explain": self._explain,
+            **writer.namespace, "split_row": split_row, "Refusal": Refusal, "explain": self._explain,
             "noted": self._noted,
         }  # fmt: skip
         name = f"<copy {layout.relation.qualified} #{id(self):x}>"

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from cdc.envelope import envelope_schema
 from cdc.layout import REFUSED, Layout, LayoutColumn
 from cdc.model.record import Header, SourceRecord
-from cdc.model.schema import Schema, Struct
+from cdc.model.schema import STRING, Schema, Struct
 from cdc.render import Refusal, RenderOptions, explain_row
-from cdc.source import Note, SourceState
+from cdc.source import Note, SourceState, note_headers
 from cdc.wire.pgoutput import UNCHANGED, Cell, Delete, Insert, Update, parse_message
 
 
@@ -67,12 +67,15 @@ class RowRecords:
             fields: The row's texts.
             source: The `source` block.
             nanos: When it is processed, nanoseconds since the Unix epoch.
-            headers: The usual headers.
+            headers: The usual headers; what is missing in the row is told behind them.
 
         Raises:
             ValueError: A codec refused a value.
         """
+        self._notes = []
         after = self._new(fields, None, "")
+        if self.options.extended_headers and self._notes:
+            headers = (*headers, *[Header(name, STRING, text.decode()) for name, text in note_headers(self._notes)])
         value = Struct(self.schema, [None, after, source, None, "r", nanos // 1_000_000, nanos // 1000, nanos])
         return SourceRecord(
             self.layout.topic, None, self.layout.key_schema, self._key(fields, ""), self.schema, value, headers=headers,

@@ -61,6 +61,7 @@ class SourceState:
         options: What the configuration says.
         system_id: Of the server.
         timeline: Of the server.
+        database: The database's name as JSON.
     """
 
     options: SourceOptions
@@ -82,6 +83,7 @@ class SourceState:
     xid_text: bytes = b"null"
     tail: bytes = b""
     clock: bytes = b""
+    database: bytes = b""
     position: str = ""
     context_headers: list[tuple[str, bytes]] = field(default_factory=list)
     _head: bytes = b""
@@ -94,7 +96,8 @@ class SourceState:
             f'"name":{quote_text(options.prefix)},"ts_ms":'
         ).encode()
         snapshot = b"null" if options.snapshot_null else b'"false"'
-        self._database = b',"snapshot":' + snapshot + b',"db":' + quote(options.database.encode())
+        self.database = quote(options.database.encode())
+        self._database = b',"snapshot":' + snapshot + b',"db":' + self.database
         if options.extended_headers:
             self.context_headers = [
                 ("__debezium.context.connectorLogicalName", options.prefix.encode()),
@@ -192,6 +195,15 @@ class SourceState:
         """The headers of the next record as Connect headers."""
         own = self.headers(None, notes) or ()
         return tuple(Header(name, STRING, None if text is None else text.decode()) for name, text in own)
+
+    def sequence(self, lsn: bytes) -> bytes:
+        """`source.sequence` of a record, the text itself and not its JSON.
+
+        Args:
+            lsn: The record's LSN as decimal text.
+        """
+        previous = self.previous_commit
+        return b'["%d","%b"]' % (previous, lsn) if previous is not None else b'[null,"%b"]' % lsn
 
     def message_position(self, lsn: LSN) -> None:
         """A message outside of transactions was read; Debezium takes its position for that of a commit."""

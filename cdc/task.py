@@ -222,16 +222,17 @@ class Task:
             if acks.ordinal <= acks.skip:
                 continue
             records_sent += len(records)
-            if placed:
-                self._send_placed(records, window, payload)
-                continue
             delivered = window.delivered
-            for topic, key, value, headers in records:
+            for record in records:
                 window.outstanding += 1
+                if placed and type(record) is Placed:
+                    self._send_slowly(record, window, None, payload)
+                    continue
+                topic, key, value, headers = record
                 try:
                     produce(topic, value, key, on_delivery=delivered, headers=headers)  # type: ignore[arg-type] # lists are invariant
                 except (BufferError, confluent_kafka.KafkaException) as error:
-                    self._send_slowly((topic, key, value, headers), window, error, payload)
+                    self._send_slowly(record, window, error, payload)
         self.meter.records += records_sent
         self.meter.messages += count
         return count
@@ -342,11 +343,11 @@ class Task:
             self._send_slowly(record, window, None)
         self.meter.records += len(records)
 
-    def _send_placed(self, records: Sequence[Record], window: Window, payload: bytes | None = None) -> None:
+    def _send_placed(self, records: Sequence[Record], window: Window) -> None:
         """Send records that transforms may have given a partition or a timestamp."""
         for record in records:
             window.outstanding += 1
-            self._send_slowly(record, window, None, payload)
+            self._send_slowly(record, window, None)
 
     def _send_slowly(
         self, record: Record, window: Window, refused: Exception | None, payload: bytes | None = None

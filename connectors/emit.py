@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from cdc.avro_form import AvroCopy, AvroWriter
+from cdc.composing import Writer
 from cdc.connect_form import ConnectCopy, connect_render
 from cdc.converters.avro import STRATEGIES, AvroConverter, AvroSchemas
 from cdc.converters.header import SimpleHeaderConverter
@@ -17,10 +19,14 @@ from cdc.kafka.registry import SchemaRegistry
 from cdc.layout import Layout, LayoutOptions
 from cdc.model.record import SourceRecord
 from cdc.model.schema import Schema
+from cdc.outer_chain import OuterChain, OuterCopy, fits
 from cdc.postgres.catalog import Catalog
 from cdc.relations import CatalogueView
 from cdc.render import ComposedRender, Outgrown, Placed, Record, Render
 from cdc.render_copy import CopyForm, CopyRender
+from cdc.transforms.chain import Chain
+from cdc.transforms.debezium.new_record_state import Unwrap
+from cdc.unwrapping import Unfit, UnwrapCopy, UnwrapWriter
 from connectors.converters import ConverterChoice, Form
 from connectors.postgres import PipelineConfig
 
@@ -51,7 +57,8 @@ class Emitter:
         config: The configuration.
 
     Attributes:
-        direct: Whether rows go from text to bytes: no transform, and JSON on both sides.
+        avro: The converters of the sides that are Avro, `key` and `value`.
+        direct: Whether rows go from text to bytes and nothing is done to them then: no transform, and JSON or Avro on both sides.
     """
 
     def __init__(self, config: PipelineConfig) -> None:
@@ -61,10 +68,16 @@ class Emitter:
         # Reference topics are read to their end before the first record passes.
         self.chain.open(self._tables)
         self._registries: list[SchemaRegistry] = []
+        self.avro: dict[str, AvroConverter] = {}
         self.key = self._converter(config.converters[0], null_as_default=config.render.key_null_as_default)
         self.value = self._converter(config.converters[1], null_as_default=config.render.null_as_default)
-        plain = all(choice.form is Form.JSON for choice in config.converters)
-        self.direct = plain and not self.chain.steps
+        json = all(choice.form is Form.JSON for choice in config.converters)
+        # Avro has a form of its own; a chain around it would name other subjects.
+        self._all_avro = len(self.avro) == 2 and not self.chain.steps
+        self.direct = self._all_avro or (json and not self.chain.steps)
+        self._unwrap, rest = _parts(self.chain) if json else (None, self.chain)
+        self._outer = OuterChain(rest, config.render.topics.prefix) if json and fits(rest) else None
+        self._composed = self.direct or self._unwrap is not None or self._outer is not None
 
     def _converter(self, choice: ConverterChoice, *, null_as_default: bool) -> FromConnect:
         if choice.form is Form.AVRO:
@@ -72,10 +85,11 @@ class Emitter:
             self._registries.append(registry)
             strategy = choice.settings.get(f"{choice.side}.subject.name.strategy", "TopicNameStrategy")
             scrub = choice.settings.get("scrub.invalid.names", "false").strip().lower() == "true"
-            return AvroConverter(
+            made = self.avro[choice.side] = AvroConverter(
                 registry, key=choice.side == "key", subject=STRATEGIES[strategy.rpartition(".")[2]],
                 schemas=AvroSchemas(scrub=scrub), null_as_default=null_as_default,
-            ).from_connect  # fmt: skip
+            )  # fmt: skip
+            return made.from_connect
         write: Callable[[Schema | None, Any], bytes | None]
         if choice.form is Form.STRING:
             write = StringConverter().from_connect
@@ -93,17 +107,44 @@ class Emitter:
         for registry in self._registries:
             registry.close()
 
+    def writer(self, layout: Layout) -> Writer | None:
+        """Writes the function that takes a relation's rows from text to bytes; None where the plain form is needed."""
+        if not self._composed:
+            return None
+        if self._all_avro:
+            return self._avro_writer(layout)
+        if self._unwrap is None:
+            return Writer(layout, self.config.render)
+        try:
+            return UnwrapWriter(layout, self.config.render, self._unwrap)
+        except Unfit:
+            return None
+
+    def _avro_writer(self, layout: Layout) -> AvroWriter:
+        return AvroWriter(layout, self.config.render, self.avro["key"], self.avro["value"])
+
     def make_render(self, layout: Layout, outgrown: Outgrown) -> Render:
         """The renderer of a relation."""
-        if self.direct:
-            return ComposedRender(layout, self.config.render, outgrown).render
-        return connect_render(layout, self.config.render, outgrown, self.emit)
+        writer, options = self.writer(layout), self.config.render
+        if writer is None:
+            return connect_render(layout, options, outgrown, self.emit)
+        if self._outer is None:
+            return ComposedRender(layout, options, outgrown, writer).render
+        return self._outer.around(lambda inner: ComposedRender(layout, options, inner, writer).render, outgrown)
 
     def make_copy(self, layout: Layout) -> CopyForm:
         """How rows of a snapshot become records."""
-        if self.direct:
-            return CopyRender(layout, self.config.render, self.config.source_options)
-        return ConnectCopy(layout, self.config.render, self.config.source_options, self.emit)
+        options, source = self.config.render, self.config.source_options
+        if self.writer(layout) is None:
+            return ConnectCopy(layout, options, source, self.emit)
+        if self._all_avro:
+            return AvroCopy(layout, options, source, self._avro_writer(layout))
+        rows = CopyRender(layout, options, source)
+        unwrapped = None if self._unwrap is None else UnwrapCopy(layout, options, source, self._unwrap)
+        if self._outer is None:
+            return unwrapped or rows
+        usual = rows.headers() if options.extended_headers else None
+        return OuterCopy(unwrapped or rows, self._outer, usual, layout.relation.qualified)
 
     def emit(self, record: SourceRecord) -> Sequence[Record]:
         """Transform and convert one record.
@@ -126,3 +167,14 @@ class Emitter:
             raise ConvertError(str(error), topic=record.topic) from error
         converted: Record = (record.topic, key, value, headers or None)
         return Placed.of(converted, record.partition, record.timestamp)
+
+
+def _parts(chain: Chain) -> tuple[Unwrap | None, Chain]:
+    """The ExtractNewRecordState that a chain begins with, where rows can be unwrapped as text, and what follows it."""
+    unwrap, rest = Chain(chain.steps[:1]).unwrap, Chain(chain.steps[1:])
+    if unwrap is None or (rest.steps and not fits(rest)):
+        return None, chain
+    # Debezium's deletion is a null that JSON writes as a word.
+    if "tombstone" in rest.reads and not unwrap.real_tombstones:
+        return None, chain
+    return unwrap, rest

@@ -11,7 +11,6 @@ from cdc.postgres.catalog import Catalog
 from cdc.postgres.connection import connect
 from cdc.postgres.publication import read_publication
 from cdc.postgres.snapshot_tables import describe
-from cdc.render import ComposedRender
 from connectors.emit import Emitter, catalogue_view, layout_options
 from connectors.postgres import PipelineConfig
 
@@ -28,7 +27,7 @@ class Rendering:
         identity: Its replica identity.
         key: The fields of the key, in order.
         rows: One a published column, in the order of `COLUMNS`.
-        form: `composed` or `plain`; the plain form is for transforms and for converters other than JSON.
+        form: `composed` or `plain`; the plain form is for transforms that look inside the row and for converters other than JSON.
         source: The generated code; None for the plain form.
     """
 
@@ -81,7 +80,8 @@ def rendering_of(config: PipelineConfig, table: str) -> Rendering:
     finally:
         catalog.connection.close()
     emitter = Emitter(config)
-    source = ComposedRender(layout, config.render).source if emitter.direct else None
+    writer = emitter.writer(layout)
+    source = None if writer is None else writer.source()
     emitter.close()
     return Rendering(
         table, layout.topic, relation.identity.name, tuple(column.name for column in layout.key),

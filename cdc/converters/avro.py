@@ -375,12 +375,25 @@ class AvroConverter:
             if value is None:
                 return None
             raise DataError("Avro needs a schema, and the record has none")
-        known = self._known.get((topic, id(schema)))
-        if known is None or known[0] is not schema:
-            known = self._known[topic, id(schema)] = self._compose(topic, schema)
+        known = self._writer(topic, schema)
         out = bytearray(known[1])
         known[2](out, value)
         return bytes(out)
+
+    def head(self, topic: str, schema: Schema) -> bytes:
+        """What stands before each value of a schema: a zero byte and the schema's id.
+
+        Raises:
+            DataError: A name that Avro does not allow.
+            SeamError: The registry refuses the schema, or cannot be reached.
+        """
+        return self._writer(topic, schema)[1]
+
+    def _writer(self, topic: str, schema: Schema) -> tuple[Schema, bytes, Append]:
+        known = self._known.get((topic, id(schema)))
+        if known is None or known[0] is not schema:
+            known = self._known[topic, id(schema)] = self._compose(topic, schema)
+        return known
 
     def _compose(self, topic: str, schema: Schema) -> tuple[Schema, bytes, Append]:
         identity = self.registry.register(self.subject(topic, schema, self.key), self.schemas.text(schema))

@@ -41,6 +41,9 @@ class Surroundings:
 class Transform(ABC):
     """One step of a chain.
 
+    `steady` says that what it does with a record follows from the topic, the names of the headers, and whether key and
+    value are null, so that it need not be asked again for a record of the same shape.
+
     Args:
         options: The parsed options, by bare name.
         surroundings: What the step may know beside them.
@@ -56,6 +59,7 @@ class Transform(ABC):
     native_only: ClassVar[bool] = False
     several: ClassVar[bool] = False
     needs_reader: ClassVar[bool] = False
+    steady: ClassVar[bool] = False
 
     def __init__(
         self, options: Mapping[str, Any], surroundings: Surroundings, texts: Mapping[str, str] | None = None
@@ -86,11 +90,12 @@ class Transform(ABC):
 
 
 class Predicate(ABC):
-    """A condition under which a step is applied."""
+    """A condition under which a step is applied; `steady` as for a transform."""
 
     config: ClassVar[ConfigDef] = ConfigDef(())
     java_name: ClassVar[str] = ""
     reads: Parts = NOTHING
+    steady: ClassVar[bool] = False
 
     def __init__(self, options: Mapping[str, Any], surroundings: Surroundings) -> None:
         self.options = options

@@ -10,6 +10,7 @@ class Filter(Transform):
     """Drops; which records is said by a predicate."""
 
     java_name = "org.apache.kafka.connect.transforms.Filter"
+    steady = True
 
     def apply(self, record: SourceRecord) -> None:
         """Nothing."""

@@ -30,6 +30,7 @@ class DropHeaders(Transform):
 
     java_name = "org.apache.kafka.connect.transforms.DropHeaders"
     reads = _HEADERS
+    steady = True
     config: ClassVar = ConfigDef((
         Key("headers", Kind.LIST, NO_DEFAULT, "The headers to remove.", (values_once(empty_allowed=False),)),
     ))  # fmt: skip
@@ -49,6 +50,7 @@ class InsertHeader(Transform):
 
     java_name = "org.apache.kafka.connect.transforms.InsertHeader"
     reads = _HEADERS
+    steady = True
     config: ClassVar = ConfigDef((
         Key("header", Kind.STRING, NO_DEFAULT, "The header's name.", (non_null,)),
         Key("value.literal", Kind.STRING, NO_DEFAULT, "Its value, whose type is inferred from the text.", (non_null,)),

@@ -15,6 +15,7 @@ class TopicNameMatches(Predicate):
 
     java_name = "org.apache.kafka.connect.transforms.predicates.TopicNameMatches"
     reads = frozenset({"topic"})
+    steady = True
     config: ClassVar = ConfigDef((
         Key("pattern", Kind.STRING, NO_DEFAULT, "Regular expression.", (non_empty_string, regex)),
     ))  # fmt: skip
@@ -39,6 +40,7 @@ class HasHeaderKey(Predicate):
 
     java_name = "org.apache.kafka.connect.transforms.predicates.HasHeaderKey"
     reads = frozenset({"headers"})
+    steady = True
     config: ClassVar = ConfigDef((Key("name", Kind.STRING, NO_DEFAULT, "The header's name.", (non_empty_string,)),))
 
     def configure(self) -> None:
@@ -55,6 +57,7 @@ class RecordIsTombstone(Predicate):
 
     java_name = "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone"
     reads = frozenset({"tombstone"})
+    steady = True
 
     def test(self, record: SourceRecord) -> bool:
         """Whether the value is null."""

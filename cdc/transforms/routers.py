@@ -17,6 +17,7 @@ class RegexRouter(Transform):
 
     java_name = "org.apache.kafka.connect.transforms.RegexRouter"
     reads = frozenset({"topic"})
+    steady = True
     config: ClassVar = ConfigDef((
         Key("regex", Kind.STRING, NO_DEFAULT, "What the topic must match.", (regex,)),
         Key("replacement", Kind.STRING, NO_DEFAULT, "The new topic, with `$1` for a group."),

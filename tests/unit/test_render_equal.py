@@ -69,7 +69,7 @@ class Case:
 
 
 @st.composite
-def cases(draw: Any) -> Case:
+def cases(draw: Any, *, numeric: bool = True) -> Case:
     strict = draw(st.booleans())
     kinds = draw(st.lists(st.sampled_from(list(KINDS)), min_size=1, max_size=6))
     chosen = draw(st.lists(names, min_size=len(kinds), max_size=len(kinds), unique=True))
@@ -92,7 +92,7 @@ def cases(draw: Any) -> Case:
             if draw(st.integers(0, 9))
         },
     )
-    render = _render_options(draw, strict=strict)
+    render = _render_options(draw, strict=strict, numeric=numeric)
     rules = draw(
         st.sampled_from(
             [{}, {"column.truncate.to.3.chars": ".*"}, {"column.propagate.source.type": ".*"}]
@@ -134,17 +134,17 @@ def cases(draw: Any) -> Case:
     return Case(layout, render, source, tuple(payloads))
 
 
-def _render_options(draw: Any, *, strict: bool) -> RenderOptions:
+def _render_options(draw: Any, *, strict: bool, numeric: bool) -> RenderOptions:
     routing = draw(st.sampled_from([None, Routing(JavaPattern("(.*)"), "one")]))
-    flags = [draw(st.booleans()) for _ in range(8)]
+    flags = [draw(st.booleans()) for _ in range(9)]
     return RenderOptions(
         TopicNames("srv", routing=routing),
         key_schemas=flags[0],
         value_schemas=flags[1],
-        key_decimal_numeric=flags[2],
-        value_decimal_numeric=flags[3],
+        key_decimal_numeric=numeric and flags[2],
+        value_decimal_numeric=numeric and flags[3],
         null_as_default=flags[4],
-        key_null_as_default=flags[4],
+        key_null_as_default=flags[8],
         tombstones=flags[5],
         skipped=frozenset(draw(st.sets(st.sampled_from("cud"), max_size=2))),
         skip_unchanged=draw(st.integers(0, 4)) == 0,

@@ -18,11 +18,11 @@ from cdc.transforms.replace_field import ReplaceField, ReplaceFieldKey, ReplaceF
 from cdc.transforms.schemas import Read, field_named, field_pairs, struct_field, struct_like, values_of
 
 MODES: Final = ("drop", "tombstone", "rewrite-with-tombstone", "rewrite", "delete-to-tombstone")
-_REWRITE: Final = frozenset({"rewrite", "rewrite-with-tombstone"})
+REWRITE: Final = frozenset({"rewrite", "rewrite-with-tombstone"})
 _TRANSACTION_FIELDS: Final = frozenset({"id", "data_collection_order", "total_order"})
 _EVENT_FIELDS: Final = frozenset({"op", "ts_ms", "ts_us", "ts_ns"})
 _NESTED: Final = frozenset({Type.STRUCT, Type.MAP})
-_DELETED: Final = "__deleted"
+DELETED: Final = "__deleted"
 _PURPOSE: Final = "source field insertion"
 
 
@@ -196,7 +196,7 @@ class ExtractNewRecordState(Transform):
     def _deleted(self, record: SourceRecord, event: Struct, headers: tuple[Header, ...]) -> SourceRecord | None:
         if self._mode == "drop":
             return None
-        value = self._row(event, "before", "true") if self._mode in _REWRITE else None
+        value = self._row(event, "before", "true") if self._mode in REWRITE else None
         schema = None if value is None else value.schema
         if self._mode == "tombstone" and self.surroundings.strict:
             schema = struct_field(event, "after").schema  # Debezium's null has a schema, so that JSON writes `null`
@@ -214,13 +214,13 @@ class ExtractNewRecordState(Transform):
     def _row(self, event: Struct, part: str, deleted: str) -> Struct:
         """The row of one side of the event, in the rewrite modes with `__deleted`."""
         row = require_struct(_row_of(event, part), _PURPOSE)
-        if self._mode not in _REWRITE:
+        if self._mode not in REWRITE:
             return row
         schema, read = self._marked(row.schema)
         return Struct(schema, [*read(row.values), deleted])
 
     def _marked_schema(self, row: Schema) -> tuple[Schema, Read]:
-        marked = struct_like(row, [*field_pairs(row), (_DELETED, OPTIONAL_STRING)])
+        marked = struct_like(row, [*field_pairs(row), (DELETED, OPTIONAL_STRING)])
         return marked, values_of(row.fields, replace_null=self._replace_null)
 
     def _with_fields(self, row: Struct, event: Struct) -> Struct:
