@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cdc.errors import OperatorError, SeamError, SlotInUse, WaitExpired
+from cdc.errors import OperatorError, RetriableError, SeamError, SlotInUse, WaitExpired
 from cdc.kafka.admin import Admin
 from cdc.kafka.positions import PositionRecord, ensure_topics, read_positions
 from cdc.kafka.signals import SIGNALS_TOPIC, write_requests
@@ -51,6 +51,12 @@ _FORCED: Final[Mapping[str, str]] = {
     "plugin.name": "pgoutput",
 }
 _POLL: Final = 0.05  # seconds
+
+
+class HandoverInterrupted(RetriableError):
+    """The hand-over was interrupted: the slot is where it was, or read from by one of the two engines."""
+
+    code = "HANDOVER_INTERRUPTED"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ import typer
 from cdc.errors import ConfigError
 from cdc.properties import load
 from connectors.console import STDERR, STDOUT, Output, write_json
-from connectors.daily_commands import open_cluster
+from connectors.daily_commands import let_sigterm_interrupt, open_cluster
 from connectors.desired import read as read_desired
 from connectors.engines import connect_only, native_only
-from connectors.handover import Handover, to_connect, to_native
+from connectors.handover import Handover, HandoverInterrupted, to_connect, to_native
 from connectors.kafka_side import exclusive_everywhere
 from connectors.lock import exclusive
 from connectors.pipeline_commands import File, Only, OutputOption, Servers, Settings, read_config
@@ -72,10 +72,17 @@ def handover(
         stack.enter_context(exclusive(cluster, wait=wait, waiting=waiting))
         stack.enter_context(exclusive_everywhere(config.kafka, cluster, wait=wait, waiting=waiting))
         api.redaction.learn(desired.config)
-        if to is Engine.connect:
-            done = to_connect(config, desired.config, api, wait_seconds=wait, settle_seconds=settle, say=_say)
-        else:
-            done = to_native(config, api, wait_seconds=wait, say=_say)
+        let_sigterm_interrupt()
+        try:
+            if to is Engine.connect:
+                done = to_connect(config, desired.config, api, wait_seconds=wait, settle_seconds=settle, say=_say)
+            else:
+                done = to_native(config, api, wait_seconds=wait, say=_say)
+        except KeyboardInterrupt:
+            raise HandoverInterrupted(
+                f"{name}: interrupted before the hand-over to {to} was done; nothing is lost",
+                hint="run the same command again, or the opposite one; what was said above is done",
+            ) from None
     _tell(done, output)
 
 
