@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("forms", "drain", "latency", "transforms", "connect_plan", "replay", "values", "snapshot", "exactly_once")
+ALL = ("forms", "drain", "latency", "transforms", "connect_plan", "replay", "values", "snapshot", "exactly_once", "handover")
 
 
 def main() -> None:

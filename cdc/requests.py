@@ -33,13 +33,14 @@ class State(Enum):
 
 
 class Kind(Enum):
-    """What is asked for; Debezium's words."""
+    """What is asked for; Debezium's words, and `leave`: to stop, since another engine takes over."""
 
     SNAPSHOT = "execute-snapshot"
     STOP = "stop-snapshot"
     PAUSE = "pause-snapshot"
     RESUME = "resume-snapshot"
     LOG = "log"
+    LEAVE = "leave"
 
 
 class UnreadableRequest(ValueError):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +26,7 @@ from connectors.daily_commands import (
     YesOption,
     confirm,
     daily,
+    let_sigterm_interrupt,
     open_cluster,
 )
 from connectors.desired import DesiredSet, read
@@ -155,7 +154,7 @@ def apply(
             return
         if content.deletions:
             confirm(f"delete {', '.join(change.connector for change in content.deletions)}?", yes)
-        _let_sigterm_interrupt()
+        let_sigterm_interrupt()
         applier = Applier(planned.api, settle=settle, timeout=timeout, report=show.step, journal=journal)
         try:
             outcomes: Sequence[Outcome] = applier.apply(content, planned.observed)
@@ -231,12 +230,6 @@ def drift(
             show.drift(found, content, planned.api.redaction)
     if detailed_exitcode and found["drift"]:
         raise typer.Exit(2)
-
-
-def _let_sigterm_interrupt() -> None:
-    """A service manager's signal ends an apply with the message of what is and what is not, as Ctrl-C does."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _show_plan(content: Plan, api: ConnectApi, output: Output) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -64,6 +66,12 @@ def confirm(question: str, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise ConfigError(f"not done without an answer: {question}", hint="give --yes")
     typer.confirm(question, abort=True, err=True)
+
+
+def let_sigterm_interrupt() -> None:
+    """A service manager's signal ends a command with the message of what is and what is not, as Ctrl-C does."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @daily.command("list")

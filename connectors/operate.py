@@ -101,7 +101,11 @@ class Operator:
     def stop(self, name: str) -> None:
         """Stop, and wait until there are no tasks."""
         self.existing(name)
-        self.api.stop(name)
+        status = self.api.status(name)
+        # One that was born stopped, and is stopped once more, has no offsets that could be reset any more: 500 with a
+        # NullPointerException over its "taskConfigGeneration" (4.3, exactly.once.source.support=enabled).
+        if health.state(status) != health.STOPPED or (status is not None and status.tasks):
+            self.api.stop(name)
         self.reach(name, health.STOPPED)
 
     def delete(self, name: str, *, offsets: bool = False) -> None:

@@ -184,6 +184,8 @@ class Requests:
         self.book = read_requests(self.config.kafka, self.config.name)
         # From here on only the engine moves these on; what the topic says of them is our own echo.
         self._taken = set(self.book.by_id)
+        # Whoever was asked to leave before this start was another process.
+        self._not_me = {request.id for request in self.book.open(Kind.LEAVE)}
         self._first_signals = not any(name.startswith("kafka.") for name in self._taken)
         self._follower = TopicFollower(self.config.kafka, SIGNALS_TOPIC)
         self.channels = Channels(self.config)
@@ -344,6 +346,11 @@ class Requests:
     def _control(self, request: Request) -> list[Record]:
         if request.kind is Kind.LOG:
             self._say(Severity.NOTE, request, request.message)
+            return [self._put(replace(request, state=State.DONE))]
+        if request.kind is Kind.LEAVE:
+            if request.id not in self._not_me:
+                self._say(Severity.NOTE, request, f"leaving: {request.message}")
+                self.session.stop.set()
             return [self._put(replace(request, state=State.DONE))]
         records = []
         for target in self.book.open(Kind.SNAPSHOT):

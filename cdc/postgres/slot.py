@@ -187,6 +187,7 @@ def check_position(
         raise SlotAhead(
             f"slot {slot_name!r} stands at {slot.confirmed_flush_lsn}, beyond the recorded {recorded_end}: somebody "
             f"else advanced it, and {slot.confirmed_flush_lsn - recorded_end} bytes of changes would be missing",
-            hint="find out who reads from the slot; see docs/operations.md, 'A slot that is ahead'",
+            hint="if Kafka Connect had it: `seam handover FILE --to native` first; else find out who reads from the slot, "
+            "see docs/operations.md, 'A slot that is ahead'",
         )
     return slot.confirmed_flush_lsn

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from cdc.errors import ConfigError, ConnectApiError
@@ -344,6 +345,44 @@ def test_loggers_are_read_and_set(api: ConnectApi) -> None:
     with pytest.raises(ConnectApiError, match="invalid log level") as refusal:
         api.set_logger("root", "LOUD")
     assert refusal.value.status == 404
+
+
+class LosesAnswers(httpx.HTTPTransport):
+    """Hands requests to the worker, and loses its answer to the first one of a method."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        self.method = method
+        self.sent: list[str] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.sent.append(request.method)
+        response = super().handle_request(request)
+        if request.method == self.method and self.sent.count(self.method) == 1:
+            response.read()
+            response.close()
+            raise httpx.ReadTimeout("the answer got lost", request=request)
+        return response
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_a_deed_whose_answer_got_lost_is_read_back_and_not_done_twice(
+    api: ConnectApi, name: str, config: Config, method: str
+) -> None:
+    if method != "POST":
+        api.create(name, config, initial_state="STOPPED")
+    network = LosesAnswers(method)
+    with ConnectApi(api.settings, transport=network) as losing:
+        if method == "POST":
+            assert losing.create(name, config, initial_state="STOPPED").name == name
+        elif method == "PUT":
+            losing.put_config(name, {**config, "batch.size": "5"})
+        else:
+            losing.delete(name)
+    assert network.sent.count(method) == (2 if method == "DELETE" else 1)
+    left = {"POST": config, "PUT": {**config, "batch.size": "5"}, "DELETE": None}[method]
+    found = api.config(name)
+    assert (found and {key: value for key, value in found.items() if key != "name"}) == left
 
 
 def test_no_proxy_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

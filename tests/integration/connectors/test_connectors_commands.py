@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
 from connectors.commands import app
 from tests.support.command_line import Result, run
@@ -259,6 +260,69 @@ def test_a_change_that_only_one_engine_can_run_is_named_with_its_keys(line: Comm
     line.write("a")
     (change,) = line.run("plan", line.directory, "--output", "json").document["changes"]
     assert change["notes"] == ["only Kafka Connect can run it, not the native engine: connector.class"]
+
+
+def test_no_command_shows_a_secret_in_any_form(line: CommandLine, tmp_path: Path) -> None:
+    """A secret that the file holds, another that only the cluster holds, one in an address, one in a failing task's trace."""
+    secret = "c4nary-s3cret"
+    hidden = {
+        "producer.override.sasl.password": secret,
+        "some.token": secret,
+        "url": f"http://u:{secret}@h",
+        "topic": "t",
+    }
+    line.worker.handle("PUT", "/connectors/live/config", json.dumps({**SOURCE, **hidden}).encode(), None)
+    line.worker.offsets["live"] = [{"partition": {"filename": "/nowhere"}, "offset": {"position": 1}}]
+    trace = f"org.example.Failed: cannot log in with {secret}\nCaused by: org.example.Failed: {secret} is wrong\n"
+    line.worker.failures["live"] = Failure(trace)
+    files = line.directory
+    line.write("live", **{**hidden, "some.token": f"{secret}-2"})
+    line.write("new", **hidden, **{"tasks.max": secret})
+    offsets, out = tmp_path / "offsets.json", tmp_path / "out"
+    offsets.write_text(json.dumps({"offsets": line.worker.offsets["live"]}))
+    quick = ("--settle", "0", "--timeout", "2")
+    # Every command, and how it is called; first while its task fails, then those that wait for their effect.
+    failing: dict[str, tuple[object, ...]] = {
+        "list": (), "status": (), "show": ("live",), "plugins": (), "explain": ("batch.size",), "template": ("postgres",),
+        "plan": (files,), "validate": (files,), "drift": (files,), "export": (out, "--force"), "apply": (files, *quick),
+        "restart": ("live", "--attempts", "1", *quick), "offsets show": ("live",),
+    }  # fmt: skip
+    running: dict[str, tuple[object, ...]] = {
+        "pause": ("live",), "resume": ("live", *quick), "offsets set": ("live", offsets, *quick), "offsets reset": ("live", *quick),
+        "offsets copy": ("live", "live", *quick), "stop": ("live",), "delete": ("live", "--yes"),
+    }  # fmt: skip
+    assert {*failing, *running} == set(command_names()), "a command is not called here"
+
+    def call(command: str, arguments: tuple[object, ...], form: str) -> None:
+        words = [*command.split(), *arguments, "--output", form]
+        result = run(app, *map(str, words)) if command == "template" else line.run(*words)
+        assert secret not in result.everything, (command, form)
+        assert result.code in (0, 2, 4), (command, form, result.everything)
+
+    for command, arguments in failing.items():
+        for form in ("table", "json"):
+            call(command, arguments, form)
+    line.worker.failures.clear()
+    line.worker.handle("POST", "/connectors/live/restart?includeTasks=true", b"", None)
+    for number, (command, arguments) in enumerate(running.items()):
+        call(command, arguments, ("table", "json")[number % 2])
+    assert secret not in "".join(file.read_text() for file in out.iterdir())
+    done = line.run("apply", files, "--only", "live", "--settle", "0.1")
+    assert done.code == 0
+    assert secret not in done.everything
+
+
+def command_names() -> list[str]:
+    def names(group: typer.core.TyperGroup, before: str) -> Iterator[str]:
+        for name, command in group.commands.items():
+            if isinstance(command, typer.core.TyperGroup):
+                yield from names(command, f"{before}{name} ")
+            else:
+                yield f"{before}{name}"
+
+    root = typer.main.get_command(app)
+    assert isinstance(root, typer.core.TyperGroup)
+    return list(names(root, ""))
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
