@@ -11,7 +11,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ FENCE: Final = 32
 """Every so many rows, the key is kept as an object, to search in."""
 
 CHUNK_ROWS: Final = 4096
+CHUNK_BYTES: Final = 500_000
+"""Pieces are joined to chunks of about so many bytes: fewer and fuller ones, whose addresses fit into 32 bits."""
+
 _GARBAGE: Final = 0.25
 _LONGEST_WORDS: Final = 8
 
@@ -71,6 +74,28 @@ def _small(values: Array) -> Array:
     return np.ascontiguousarray(values, dtype=np.min_scalar_type(top))
 
 
+class _Part(NamedTuple):
+    """Rows on their way into an arena.
+
+    Attributes:
+        chunk: The number of the chunk that they lie in.
+        start: Where in it they begin.
+        key_lengths: Bytes.
+        value_lengths: Bytes.
+        partition: Where they were read, all or each.
+        offsets: The same, of each.
+        sources: LSN, ordinal and epoch of each; None where none told any.
+    """
+
+    chunk: int
+    start: int
+    key_lengths: array[int]
+    value_lengths: array[int]
+    partition: int | array[int]
+    offsets: range | array[int]
+    sources: list[tuple[int, int, int]] | None
+
+
 class Builder:
     """Collects rows on their way into an arena.
 
@@ -84,14 +109,22 @@ class Builder:
         self.epochs: list[tuple[int, int]] = list(base.epochs) if base is not None else []
         self.bytes = sum(map(len, self.chunks))
         self.rows = len(base) if base is not None else 0
-        self._parts: list[tuple[int, array[int], array[int], int | array[int], array[int], list[Any] | None]] = []
+        self._open: list[bytes] = []
+        self._open_bytes = 0
+        self._parts: list[_Part] = []
+        self._low: bytes | None = None
+        self._high = b""
+        if base is not None and len(base):
+            self._low, self._high = base.key(0), base.key(len(base) - 1)
 
     def add_run(self, run: Run) -> None:
         """Add changes in the order in which they came."""
         values = run.values
-        if None in values:
+        data = run.packed
+        if data is None and None in values:
             values = [value or b"" for value in values]
-        self._add(run.keys, values, run.partition, array("Q", run.offsets), run.sources)  # type: ignore[arg-type] # no None is left
+        offsets = run.offsets if isinstance(run.offsets, range) else array("Q", run.offsets)
+        self._add(run.keys, values, run.partition, offsets, run.sources, data)  # type: ignore[arg-type] # no None is left
 
     def add_entries(self, entries: Iterator[tuple[bytes, Entry | None]]) -> None:
         """Add the content of a dict."""
@@ -111,21 +144,35 @@ class Builder:
             self._add(keys, values, array("I", partitions), array("Q", offsets), sources if any(sources) else None)
 
     def _add(
-        self, keys: Sequence[bytes], values: Sequence[bytes], partition: int | array[int], offsets: array[int],
-        sources: list[Position | None] | None,
+        self, keys: Sequence[bytes], values: Sequence[bytes], partition: int | array[int], offsets: range | array[int],
+        sources: list[Position | None] | None, data: bytes | None = None,
     ) -> None:  # fmt: skip
-        pieces: list[bytes] = [b""] * (2 * len(keys))
-        pieces[::2] = keys
-        pieces[1::2] = values
-        data = b"".join(pieces)
-        number = len(self.chunks)
-        self.chunks.append(data)
+        if not keys:
+            return
+        if data is None:
+            pieces: list[bytes] = [b""] * (2 * len(keys))
+            pieces[::2] = keys
+            pieces[1::2] = values
+            data = b"".join(pieces)
+        low, high = min(keys), max(keys)
+        self._low = low if self._low is None else min(self._low, low)
+        self._high = max(self._high, high)
+        packed = None if sources is None else [self._pack(source) for source in sources]
+        place = len(self.chunks), self._open_bytes
+        self._parts.append(
+            _Part(*place, array("I", map(len, keys)), array("I", map(len, values)), partition, offsets, packed)
+        )
+        self._open.append(data)
+        self._open_bytes += len(data)
         self.bytes += len(data)
         self.rows += len(keys)
-        packed = None if sources is None else [self._pack(source) for source in sources]
-        self._parts.append(
-            (number, array("I", map(len, keys)), array("I", map(len, values)), partition, offsets, packed)
-        )
+        if self._open_bytes >= CHUNK_BYTES:
+            self._end_chunk()
+
+    def _end_chunk(self) -> None:
+        if self._open:
+            self.chunks.append(self._open[0] if len(self._open) == 1 else b"".join(self._open))
+            self._open, self._open_bytes = [], 0
 
     def _pack(self, source: Position | None) -> tuple[int, int, int]:
         if source is None:
@@ -137,10 +184,13 @@ class Builder:
 
     def seal(self) -> Arena:
         """The arena of all rows, the last one of each key."""
-        shift = max([20, *(len(chunk).bit_length() for chunk in self.chunks)])
+        self._end_chunk()
+        shift = _shift_of(self.chunks)
         columns = self._columns(shift)
         self._parts.clear()
-        order = _key_order(columns, self.chunks, shift)
+        # What the first and the last of them begin with, all keys between begin with.
+        lead = _common_lead(self._low or b"", self._high)
+        order = _key_order(columns, self.chunks, shift, lead)
         columns = columns.take(order)
         arena = Arena(self.chunks, shift, columns, self.epochs)
         live = int(columns.key_length.sum(dtype=np.int64)) + int(columns.value_length.sum(dtype=np.int64))
@@ -150,7 +200,7 @@ class Builder:
         """All rows in the order of their age."""
         columns: list[list[Array]] = [[] for _ in range(5)]
         sources: list[tuple[Array, Array, Array]] = []
-        told = any(part[5] is not None for part in self._parts)
+        told = any(part.sources is not None for part in self._parts)
         if self.base is not None and len(self.base):
             old = self.base.columns
             mask = np.uint64((1 << self.base.shift) - 1)
@@ -162,21 +212,26 @@ class Builder:
                 column.append(values)
             told = told or old.source is not None
             sources.append(old.source if old.source is not None else _no_sources(len(old)))
-        for number, key_lengths, value_lengths, partition, offsets, packed in self._parts:
-            keys, values = np.asarray(key_lengths, np.uint32), np.asarray(value_lengths, np.uint32)
-            starts = np.zeros(len(keys), np.uint64)
+        for part in self._parts:
+            keys, values = np.asarray(part.key_lengths, np.uint32), np.asarray(part.value_lengths, np.uint32)
+            count = len(keys)
+            starts = np.zeros(count, np.uint64)
             np.cumsum((keys + values)[:-1], out=starts[1:])
-            columns[0].append(starts + np.uint64(number << shift))
+            columns[0].append(starts + np.uint64((part.chunk << shift) + part.start))
             columns[1].append(keys)
             columns[2].append(values)
             columns[3].append(
-                np.full(len(keys), partition, np.uint32)
-                if isinstance(partition, int)
-                else np.asarray(partition, np.uint32)
+                np.full(count, part.partition, np.uint32)
+                if isinstance(part.partition, int)
+                else np.asarray(part.partition, np.uint32)
             )
-            columns[4].append(np.asarray(offsets, np.uint64))
+            columns[4].append(
+                np.arange(part.offsets.start, part.offsets.stop, dtype=np.uint64)
+                if isinstance(part.offsets, range)
+                else np.asarray(part.offsets, np.uint64)
+            )
             if told:
-                sources.append(_sources(packed) if packed is not None else _no_sources(len(keys)))
+                sources.append(_sources(part.sources) if part.sources is not None else _no_sources(count))
         if told and self.base is not None and len(sources) < len(columns[0]):
             raise AssertionError("columns of different lengths")
         whole = [np.concatenate(column) if column else np.zeros(0, np.uint64) for column in columns]
@@ -184,6 +239,17 @@ class Builder:
         if told:
             source = tuple(np.concatenate([part[i] for part in sources]) for i in range(3))
         return Columns(whole[0], whole[1], whole[2], whole[3], whole[4], source)  # type: ignore[arg-type] # three of them
+
+
+def _shift_of(chunks: Sequence[bytes]) -> int:
+    """How many bits of an address are the place in a chunk."""
+    return max((len(chunk).bit_length() for chunk in chunks), default=1)
+
+
+def _common_lead(low: bytes, high: bytes) -> int:
+    """How many bytes two keys begin with alike."""
+    pairs = zip(low, high, strict=False)
+    return next((i for i, (one, other) in enumerate(pairs) if one != other), min(len(low), len(high)))
 
 
 def _sources(packed: Sequence[tuple[int, int, int]]) -> tuple[Array, Array, Array]:
@@ -195,7 +261,7 @@ def _no_sources(count: int) -> tuple[Array, Array, Array]:
     return np.zeros(count, np.uint64), np.zeros(count, np.uint64), np.zeros(count, np.uint16)
 
 
-def _key_order(columns: Columns, chunks: Sequence[bytes], shift: int) -> Array:
+def _key_order(columns: Columns, chunks: Sequence[bytes], shift: int, lead: int) -> Array:
     """The rows in the order of their keys' bytes: of several of one key the youngest, and none that is a deletion."""
     count = len(columns)
     if not count:
@@ -203,12 +269,11 @@ def _key_order(columns: Columns, chunks: Sequence[bytes], shift: int) -> Array:
     lengths = columns.key_length.astype(np.int64)
     # By chunk; within one key of one arena the address grows with the age, and so it does over chunks.
     address = columns.address
-    sorted_already = bool((address[1:] > address[:-1]).all())
-    by_address = np.arange(count) if sorted_already else np.argsort(address, kind="stable")
-    lead = _common_lead(columns, chunks, shift, by_address)
+    sorted_already = bool((address[1:] >= address[:-1]).all())
+    by_address = None if sorted_already else np.argsort(address, kind="stable")
     words = -(-(int(lengths.max()) - lead) // 8)
     if words > _LONGEST_WORDS:
-        order, last = _order_of_objects(columns, chunks, shift, by_address)
+        order, last = _order_of_objects(columns, chunks, shift)
     else:
         keys = [_word(columns, chunks, shift, by_address, lead + 8 * i) for i in range(words)]
         if len(keys) == 1 and int(lengths.min()) == int(lengths.max()):
@@ -224,16 +289,19 @@ def _key_order(columns: Columns, chunks: Sequence[bytes], shift: int) -> Array:
     return order[columns.value_length[order] > 0]
 
 
-def _slices(address: Array, by_address: Array, chunks: Sequence[bytes], shift: int) -> Iterator[tuple[int, Array]]:
+def _slices(
+    address: Array, by_address: Array | None, chunks: Sequence[bytes], shift: int
+) -> Iterator[tuple[int, Array | slice]]:
     """Chunk number and its rows."""
-    borders = np.searchsorted(address[by_address], (np.arange(len(chunks) + 1, dtype=np.uint64) << np.uint64(shift)))
+    in_order = address if by_address is None else address[by_address]
+    borders = np.searchsorted(in_order, (np.arange(len(chunks) + 1, dtype=np.uint64) << np.uint64(shift)))
     for number in range(len(chunks)):
-        rows = by_address[borders[number] : borders[number + 1]]
-        if len(rows):
-            yield number, rows
+        first, last = int(borders[number]), int(borders[number + 1])
+        if first < last:
+            yield number, slice(first, last) if by_address is None else by_address[first:last]
 
 
-def _word(columns: Columns, chunks: Sequence[bytes], shift: int, by_address: Array, skip: int) -> Array:
+def _word(columns: Columns, chunks: Sequence[bytes], shift: int, by_address: Array | None, skip: int) -> Array:
     """Eight bytes of each key as a number that sorts as they do; what a key lacks is zero."""
     found = np.zeros(len(columns), np.uint64)
     mask = np.uint64((1 << shift) - 1)
@@ -249,36 +317,11 @@ def _word(columns: Columns, chunks: Sequence[bytes], shift: int, by_address: Arr
     return found
 
 
-def _common_lead(columns: Columns, chunks: Sequence[bytes], shift: int, by_address: Array) -> int:
-    """How many bytes all keys begin with: those of JSON keys begin with the column's name."""
-    mask = (1 << shift) - 1
-    address, lengths = columns.address, columns.key_length
-
-    def key(row: int) -> bytes:
-        start = int(address[row]) & mask
-        return chunks[int(address[row]) >> shift][start : start + int(lengths[row])]
-
-    lead = key(0)
-    for number, rows in _slices(address, by_address, chunks, shift):
-        data = np.frombuffer(chunks[number], np.uint8)
-        starts = (address[rows].astype(np.uint64) & np.uint64(mask)).astype(np.int64)
-        lead = lead[: int(lengths[rows].min())]
-        while lead:
-            places = starts[:, None] + np.arange(len(lead))
-            unequal = (data[places] != np.frombuffer(lead, np.uint8)).any(axis=0)
-            if not unequal.any():
-                break
-            lead = lead[: int(unequal.argmax())]
-        if not lead:
-            break
-    return len(lead)
-
-
-def _order_of_objects(columns: Columns, chunks: Sequence[bytes], shift: int, by_address: Array) -> tuple[Array, Array]:
+def _order_of_objects(columns: Columns, chunks: Sequence[bytes], shift: int) -> tuple[Array, Array]:
     """The same order by comparing the keys themselves, for keys too long for words."""
     keys: list[bytes] = [b""] * len(columns)
     mask = (1 << shift) - 1
-    for row in by_address:
+    for row in range(len(columns)):
         start = int(columns.address[row]) & mask
         keys[row] = chunks[int(columns.address[row]) >> shift][start : start + int(columns.key_length[row])]
     order = sorted(range(len(keys)), key=keys.__getitem__)
@@ -375,7 +418,7 @@ class Arena:
                 pieces.append(self.chunks[address >> self.shift][start : start + int(lengths[rank])])
             chunks.append(b"".join(pieces))
             sizes.append(first)
-        shift = max([20, *(len(chunk).bit_length() for chunk in chunks)])
+        shift = _shift_of(chunks)
         for number, first in enumerate(sizes):
             last = min(first + CHUNK_ROWS, len(self))
             starts = np.zeros(last - first, np.uint64)

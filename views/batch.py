@@ -5,7 +5,7 @@ Values are JSON text in bytes, exactly as it came: a number never passes through
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -71,15 +71,17 @@ class Run:
         offsets: Of each.
         sources: Positions in the database, or None where no record told any.
         partial: Index -> names of the columns whose value is unchanged and was not sent.
+        packed: Keys and values end to end, where somebody has joined them already.
     """
 
     topic: str
     partition: int
     keys: list[bytes]
     values: list[bytes | None]
-    offsets: list[int]
+    offsets: Sequence[int]
     sources: list[Position | None] | None = None
     partial: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    packed: bytes | None = None
 
     def __len__(self) -> int:
         return len(self.keys)

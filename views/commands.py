@@ -95,9 +95,6 @@ def serve(
     bootstrap_servers: Servers = None,
 ) -> None:
     """Keep views up to date and answer over HTTP."""
-    from views.databases import probe_of
-    from views.http_server import HttpServer
-
     loaded = load(file)
     configs = _configs(loaded, only, bootstrap_servers)
     feed = ProgressFeed(configs[0].kafka)
@@ -105,6 +102,10 @@ def serve(
     topics = {topic for config in configs for topic in config.topics}
     stop = _stop_on_signals()
     with _running(views):
+        # Imported while the views fetch their first records.
+        from views.databases import probe_of
+        from views.http_server import HttpServer
+
         server = HttpServer({v.config.name: v for v in views}, host=host, port=port, probe=probe_of(loaded, topics))
         threading.Thread(target=_say_when_complete, args=(views, stop), name="say", daemon=True).start()
         server.run(stop, lambda: STDERR.print(f"listening on http://{server.host}:{server.port}/views"))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cdc.errors import ConfigError, SeamError
-from cdc.postgres.connection import Source, connect
 from cdc.properties import ConfigFile, Properties, resolve
 from cdc.tokens import transaction_status
+
+if TYPE_CHECKING:
+    from cdc.postgres.connection import Source
 
 _LIBPQ = ("sslmode", "sslcert", "sslkey", "sslpassword", "sslrootcert")
 
@@ -20,6 +22,8 @@ def source_of(properties: Properties, *, origin: str) -> Source:
     Raises:
         ConfigError: It names none.
     """
+    from cdc.postgres.connection import Source
+
     resolved = resolve({name: text for name, text in properties.items() if name.startswith("database.")}, source=origin)
     missing = [name for name in ("database.hostname", "database.user", "database.dbname") if not resolved.get(name)]
     if missing:
@@ -47,6 +51,8 @@ def probe_of(file: ConfigFile, topics: Iterable[str]) -> Callable[[int], str | N
     wanted = [c for prefix, c in prefixes.items() if prefix and any(t.startswith(prefix + ".") for t in topics)]
     if len(wanted) != 1:
         return None
+    from cdc.postgres.connection import connect  # most views have no database to ask
+
     source = source_of(wanted[0], origin=str(file.path))
     held: list[Any] = []
 

@@ -1,14 +1,11 @@
-"""Opening a view's store, whatever its kind."""
+"""Opening a view's store, whatever its kind; what only one kind needs is imported when it is asked for."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from views.memory import MemoryImage
 from views.memory_use import physical_bytes
 from views.options import ViewConfig
-from views.rocks import RocksStore
-from views.sqlite import SqliteStore
 from views.store import Store
 
 MEMORY_SHARE = 0.5
@@ -27,12 +24,56 @@ def open_store(config: ViewConfig, path: Path | None, *, read_only: bool = False
         QueryRefused: The view's `select` is malformed.
     """
     if config.kind == "memory":
-        limit = config.memory_limit if config.memory_limit is not None else int(physical_bytes() * MEMORY_SHARE)
-        return MemoryImage(config.topics, limit_bytes=limit)
+        from views.memory import MemoryImage
+
+        return MemoryImage(config.topics, limit_bytes=memory_limit(config))
     assert path is not None
     if config.kind == "rocksdb":
+        from views.rocks import RocksStore
+
         return RocksStore(path, config.topics, read_only=read_only)
+    from views.sqlite import SqliteStore
+
     return SqliteStore(
         path, config.topics, search=config.search, select=config.select, key=config.key, index=config.index,
         read_only=read_only,
     )  # fmt: skip
+
+
+def memory_limit(config: ViewConfig) -> int:
+    """Bytes that the rows of a memory image may take."""
+    return config.memory_limit if config.memory_limit is not None else int(physical_bytes() * MEMORY_SHARE)
+
+
+def open_image(config: ViewConfig) -> Store | None:
+    """The memory image that an earlier run has left as a file; None where there is none of these topics.
+
+    Raises:
+        ViewDamaged: It is not as it was written.
+    """
+    from views.image_file import FILE, read_image
+    from views.memory import MemoryImage
+
+    assert config.path is not None
+    found = read_image(config.path / FILE)
+    if found is None or not set(found[1]) <= set(config.topics):
+        return None
+    image = MemoryImage(config.topics, limit_bytes=memory_limit(config))
+    image.restore(*found)
+    return image
+
+
+def write_image_of(store: Store, config: ViewConfig) -> None:
+    """Write a memory image as a file, once it is complete.
+
+    Raises:
+        StoreFull: The disk is full.
+    """
+    from views.image_file import FILE, write_image
+    from views.memory import MemoryImage
+
+    assert isinstance(store, MemoryImage)
+    assert config.path is not None
+    if store.state.complete:
+        state, arenas = store.capture()
+        write_image(config.path / FILE, state, arenas)

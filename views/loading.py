@@ -43,20 +43,36 @@ def places_of(follower: Follower, config: ViewConfig) -> set[Place]:
     }
 
 
+def assign(follower: Follower, bounds: Mapping[Place, Bounds], offsets: Mapping[Place, int]) -> dict[Place, int]:
+    """Let the follower fetch from where a view stands, which goes on in the background from here.
+
+    Args:
+        follower: Reads.
+        bounds: First offset and end of each partition.
+        offsets: Where to begin; a partition that is not named begins at its first offset.
+
+    Returns:
+        The offset that each partition begins at.
+    """
+    starts = {place: max(offsets.get(place, held.begin), held.begin) for place, held in bounds.items()}
+    follower.assign(starts)
+    return starts
+
+
 def read_to_ends(
     follower: Follower,
     bounds: Mapping[Place, Bounds],
-    offsets: Mapping[Place, int],
+    starts: Mapping[Place, int],
     take: Callable[[list[object]], None],
     stop: threading.Event,
     on_progress: Callable[[Backlog], None] = lambda _backlog: None,
 ) -> bool:
-    """Assign partitions and read each to its end.
+    """Read each partition to its end.
 
     Args:
         follower: Reads; afterwards it goes on from the ends.
         bounds: First offset and end of each partition.
-        offsets: Where to begin; a partition that is not named begins at its first offset.
+        starts: What `assign` gave.
         take: Called with messages; those of one partition are in order.
         stop: Ends it early.
         on_progress: Called after each batch.
@@ -64,9 +80,7 @@ def read_to_ends(
     Returns:
         Whether all ends were reached.
     """
-    starts = {place: max(offsets.get(place, held.begin), held.begin) for place, held in bounds.items()}
     ends = {place: held.end for place, held in bounds.items()}
-    follower.assign(starts)
     backlog = Backlog(ends, sum(max(0, ends[place] - start) for place, start in starts.items()))
     # Compaction and transactions leave offsets without records, so what is left is known only up to that; asking for
     # no more than what is left spares the last wait of a read.

@@ -25,11 +25,8 @@ from views.batch import Batch, Place, ViewState
 from views.changes import ChangeLog
 from views.errors import TopicGone, ViewDamaged, ViewNotBuilt
 from views.generations import Generations
-from views.image_file import FILE as IMAGE_FILE
-from views.image_file import read_image, write_image
-from views.kinds import open_store
-from views.loading import Backlog, places_of, read_to_ends
-from views.memory import MemoryImage
+from views.kinds import open_image, open_store, write_image_of
+from views.loading import Backlog, assign, places_of, read_to_ends
 from views.options import ViewConfig
 from views.store import Store
 from views.validity import TopicFacts, reason_to_rebuild, tombstones_gone
@@ -300,9 +297,8 @@ class View:
                 self.changes.restart(applier.state.offsets)
                 self.frontier.applied(applier.state.offsets)
                 self.meter.phase = "loading" if not self.complete.is_set() else "live"
-                whole = read_to_ends(
-                    follower, bounds, applier.state.offsets, lambda ms: self._take(applier, ms), self._stop, self._at
-                )
+                starts = assign(follower, bounds, applier.state.offsets)
+                whole = read_to_ends(follower, bounds, starts, lambda ms: self._take(applier, ms), self._stop, self._at)
                 if not whole:
                     return
                 late = tombstones_gone(applier.unwrapper.state, facts, time.time())
@@ -366,12 +362,8 @@ class View:
                 if number is not None:
                     return _Held(open_store(self.config, self._generations.store(number)), number)
             elif self.config.path is not None:
-                found = read_image(self.config.path / IMAGE_FILE)
-                if found is not None and set(found[1]) <= set(self.config.topics):
-                    image = open_store(self.config, None)
-                    assert isinstance(image, MemoryImage)
-                    image.restore(*found)
-                    return _Held(image, None)
+                image = open_image(self.config)
+                return None if image is None else _Held(image, None)
         except ViewDamaged as error:
             self._say(error.code, error.message)
         return None
@@ -398,12 +390,14 @@ class View:
             path = self._generations.store(number)
         asked = time.time()
         bounds = follower.bounds(places_of(follower, config))
+        # Records are fetched while the store is opened and what it needs is imported.
+        starts = assign(follower, bounds, {})
         store = open_store(config, path)
         try:
             store.begin_load()
             state = ViewState(topic_ids=dict(facts.ids), config=config.digest)
             applier = Applier(store, config, follower.check, state=state)
-            if not read_to_ends(follower, bounds, {}, lambda ms: self._load(applier, ms), self._stop, self._at):
+            if not read_to_ends(follower, bounds, starts, lambda ms: self._load(applier, ms), self._stop, self._at):
                 raise _Stopped  # noqa: TRY301 - the store is closed below, as after any other end
             applier.unwrapper.check_keys()
             store.end_load()
@@ -505,11 +499,7 @@ class View:
     def _write_image(self) -> None:
         if self.config.kind != "memory" or self.config.path is None or self._held is None:
             return
-        image = self._held.store
-        assert isinstance(image, MemoryImage)
-        if image.state.complete:
-            state, arenas = image.capture()
-            write_image(self.config.path / IMAGE_FILE, state, arenas)
+        write_image_of(self._held.store, self.config)
 
     def _ends_now(self) -> dict[Place, int]:
         with Follower(self.config.kafka) as asker:

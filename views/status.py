@@ -10,8 +10,6 @@ from views.batch import Offsets
 from views.changes import offsets_text
 from views.errors import ViewNotBuilt
 from views.generations import Generations
-from views.image_file import FILE as IMAGE_FILE
-from views.image_file import read_image
 from views.kinds import open_store
 from views.loading import places_of
 from views.options import ViewConfig
@@ -51,7 +49,9 @@ def _stored(config: ViewConfig, row: dict[str, Any]) -> Offsets | None:
         row["phase"] = "in memory of its process"
         return None
     if config.kind == "memory":
-        found = read_image(config.path / IMAGE_FILE)
+        from views.image_file import FILE, read_image  # numpy is only needed here
+
+        found = read_image(config.path / FILE)
         if found is None:
             return None
         state, arenas = found

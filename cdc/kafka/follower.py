@@ -21,7 +21,7 @@ from cdc.kafka.faults import CONNECTION_TROUBLE, translate
 
 Place = tuple[str, int]
 
-BATCH: Final = 2000
+BATCH: Final = 500
 
 # `offsets_for_times` answers the ends of all partitions in one request for these two "times": they are ListOffsets'
 # own words for latest and earliest, and latest is the last stable offset for a reader of committed records.
@@ -29,7 +29,11 @@ _LATEST: Final = -1
 _EARLIEST: Final = -2
 
 # A response is held until its last record was read: smaller ones keep the reader's memory small.
-_FETCH: Final[dict[str, Any]] = {"fetch.max.bytes": 8_000_000, "fetch.message.max.bytes": 524_288}
+_FETCH: Final[dict[str, Any]] = {
+    "fetch.max.bytes": 4_000_000,
+    "fetch.message.max.bytes": 262_144,
+    "queued.max.messages.kbytes": 8_192,
+}
 
 _GONE: Final = frozenset(
     {
