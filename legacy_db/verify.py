@@ -112,6 +112,7 @@ class LegacyVerification:
             reading = Reading(order, own_process=rows >= self.options.process_rows)
             self._fold_meanwhile(shapes, topics, reading)
             progress = reading.finish()
+            result.snapshots += progress.taken
             result.snapshot_age = max(result.snapshot_age, progress.oldest_seconds)
             result.read_seconds += sum(one.seconds for one in progress.files)
             self._reach(catalog, topics)

@@ -10,6 +10,7 @@ import contextlib
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +117,7 @@ class ViewVerification:
             finally:
                 reading.close()
             result.read_seconds = sum(one.seconds for one in progress.files)
+            result.snapshots = progress.taken
             result.snapshot_age = progress.oldest_seconds
             result.cut = {topic: {str(p): o for p, o in places.items()} for topic, places in offsets.items()}
             for table in self.tables:
@@ -193,7 +195,7 @@ class ViewVerification:
                 self._leave_out(table, fold, where)
             leftovers(fold, shape, visibility, tally, set())
             tally.missing, tally.extra = tally.extra, tally.missing
-            comparer = RowComparer(shape, tally.rules)
+            comparer = RowComparer(shape, Counter())
             result.differences = [_difference(candidate, comparer) for candidate in tally.candidates[:SHOWN]]
         result.rows, result.rules = tally.rows, dict(tally.rules)
         result.missing, result.extra, result.different = tally.missing, tally.extra, tally.different
