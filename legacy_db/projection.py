@@ -19,6 +19,7 @@ from cdc.errors import OperatorError
 from cdc.kafka.reader import Offsets, TopicReader
 from cdc.postgres.connection import Source, translated
 from legacy_db.bridge import Bridge
+from legacy_db.left_behind import LeftBehind
 from legacy_db.moves import Moves
 from legacy_db.shape import key_payload
 from legacy_db.slices import Slice
@@ -88,6 +89,7 @@ class TableWriter:
         self._pairs = " and ".join(f"t.{name(c)} = s.{name(c)}" for c in self.shape.key)
         self._batch = _Batch()
         self._staged = False
+        self._left = None if where is None else LeftBehind(connection, table, slice_name, where, self._stage)
 
     def take(self, event: Event) -> None:
         """Take one record."""
@@ -160,6 +162,8 @@ class TableWriter:
         if batch.gone:
             self._stage_keys(batch.gone)
             self._run(f"delete from {self._quoted} t using {self._stage} s where {self._pairs}")
+            if self._left is not None:
+                self._left.forget_staged()
             self._run(f"truncate {self._stage}")
         if batch.rows:
             self._write_rows(batch.rows.values())
@@ -187,6 +191,8 @@ class TableWriter:
     def _write_rows(self, rows: Iterable[Mapping[str, Any]]) -> None:
         self._stage_rows(rows)
         self._upsert(self.columns)
+        if self._left is not None:
+            self._left.keep_staged()
         self._run(f"truncate {self._stage}")
 
     def _upsert(self, columns: Sequence[str]) -> None:
@@ -213,10 +219,13 @@ class TableWriter:
         if present:
             changes = ", ".join(f"{name(c)} = s.{name(c)}" for c in present)
             self._run(f"update {self._quoted} t set {changes} from {self._stage} s where {self._pairs}")
+        if self._left is not None:
+            self._left.leave_staged()
+            self._left.complete_staged(lacking)
         self._run(f"delete from {self._stage} s using {self._quoted} t where {self._pairs}")
         self._upsert(self.columns)
-        if self.where:
-            self._run(f"delete from {self._quoted} where ({self.where}) is not true")
+        if self._left is not None:
+            self._left.keep_staged()
         self._run(f"truncate {self._stage}")
 
     def _write_keyless(self, changes: Sequence[tuple[Any, Any]]) -> None:

@@ -24,6 +24,7 @@ SCHEMA: Final = "seam"
 
 OFFSETS: Final = f"{SCHEMA}.projection_offsets"
 MOVES: Final = f"{SCHEMA}.projection_moves"
+LEFT: Final = f"{SCHEMA}.projection_left_behind"
 
 _SAFE_DEFAULT: Final = re.compile(
     r"(?:-?\d+(?:\.\d+)?|'(?:[^']|'')*'|true|false|now\(\)|CURRENT_(?:TIMESTAMP|DATE|TIME)|LOCALTIMESTAMP(?:\(\d\))?|"
@@ -184,12 +185,16 @@ _MACHINERY: Final = (
     slice text NOT NULL, topic text NOT NULL, old_key text NOT NULL, lsn bigint NOT NULL, values_left jsonb, new_key text,
     PRIMARY KEY (slice, topic, old_key, lsn)
 )""",
+    f"""CREATE TABLE IF NOT EXISTS {LEFT} (
+    slice text NOT NULL, topic text NOT NULL, key text NOT NULL, values_left jsonb NOT NULL,
+    PRIMARY KEY (slice, topic, key)
+)""",
 )
 """The projection's own tables in the target."""
 
 
 _WITHOUT_SLICES: Final = (
-    f"DO $seam$ BEGIN IF NOT EXISTS (SELECT 1 FROM {OFFSETS}) THEN DROP TABLE {OFFSETS}, {MOVES}; "
+    f"DO $seam$ BEGIN IF NOT EXISTS (SELECT 1 FROM {OFFSETS}) THEN DROP TABLE {OFFSETS}, {MOVES}, {LEFT}; "
     f"DROP SCHEMA {SCHEMA}; END IF; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $seam$"
 )
 
@@ -222,6 +227,7 @@ def removal(tables: Sequence[TargetTable], slice_name: str) -> tuple[str, ...]:
     statements += [
         f"DELETE FROM {OFFSETS} WHERE slice = {literal}",
         f"DELETE FROM {MOVES} WHERE slice = {literal}",
+        f"DELETE FROM {LEFT} WHERE slice = {literal}",
         _WITHOUT_SLICES,
     ]
     return tuple(statements)

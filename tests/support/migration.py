@@ -18,6 +18,7 @@ from connectors.postgres import PipelineConfig
 from connectors.worker import Worker
 from legacy_db.bridge import Bridge
 from legacy_db.commands import make_bridge
+from legacy_db.sample.wholesaler import SERVICE_TABLES
 from legacy_db.shape import TableShape, published_tables, read_shape
 from legacy_db.verify import LegacyVerification
 from legacy_db.verify_model import HopResult, Options
@@ -66,7 +67,11 @@ def seam_toml(
     lines += [f'"{key}" = {orjson.dumps(value).decode()}' for key, value in properties(database, name, **more).items()]
     for slice_name, entry in slices.items():
         lines.append(f"[slices.{slice_name}]")
-        lines += [f"{key} = {orjson.dumps(value).decode()}" for key, value in entry.items()]
+        plain = {key: value for key, value in entry.items() if not isinstance(value, dict)}
+        lines += [f"{key} = {orjson.dumps(value).decode()}" for key, value in plain.items()]
+        for key in entry.keys() - plain.keys():
+            lines.append(f"[slices.{slice_name}.{key}]")
+            lines += [f'"{name}" = {orjson.dumps(value).decode()}' for name, value in entry[key].items()]
     path.write_text("\n".join(lines) + "\n")
     return path
 
@@ -78,7 +83,7 @@ class Ended(Exception):
 def seam(
     *arguments: str, expect: int = 0, failpoint: str = "", timeout: float = 120.0
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own."""
+    """Run the command line in a process of its own; `expect` is its exit code, None for any."""
     done = subprocess.run(
         [sys.executable, "-m", "cli", *arguments],
         cwd=REPOSITORY,
@@ -88,7 +93,7 @@ def seam(
         timeout=timeout,
         check=False,
     )
-    if done.returncode != expect:
+    if expect is not None and done.returncode != expect:
         raise Ended(f"seam {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     return done
 
@@ -142,3 +147,42 @@ def tables_of(document: Mapping[str, Any], hop: str) -> Mapping[str, Any]:
     """Table -> its figures in one hop of a command's document."""
     hops: Sequence[Mapping[str, Any]] = document["hops"]
     return {table["table"]: table for one in hops if one["hop"] == hop for table in one["tables"]}
+
+
+_SERVICE = {"tables": list(SERVICE_TABLES), "accept_open": True, "accept_loss": True}
+_CONNECTOR = {
+    "table__include__list": r"service\.(device|technician|ticket|ticket_note|visit)",
+    "snapshot__mode": "initial",
+    "interval__handling__mode": "string",
+    "topic__creation__default__partitions": "2",
+    "topic__creation__default__replication__factor": "1",
+}
+
+
+def url_of(database: Database) -> str:
+    """A database as SQLAlchemy names it."""
+    return f"postgresql://postgres@127.0.0.1:{database.server.port}/{database.name}"
+
+
+class Migration:
+    """One file with one slice of the wholesaler's database."""
+
+    def __init__(self, file: Path, legacy: Database, target: Database, bootstrap: str, name: str) -> None:
+        self.file, self.legacy, self.target, self.bootstrap, self.name = file, legacy, target, bootstrap, name
+
+    def write(self, **entry: Any) -> None:
+        """Write the file, with other options of the slice."""
+        slices = {"service": {**_SERVICE, "target": url_of(self.target), **entry}}
+        seam_toml(self.file, self.legacy, self.bootstrap, self.name, slices, **_CONNECTOR)
+
+    def migrate(self, command: str, *more: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return seam("migrate", command, str(self.file), "service", *more, **options)
+
+    def status(self) -> Any:
+        return seam_json("migrate", "status", str(self.file), "service")
+
+    def to(self, state: str) -> None:
+        self.migrate("advance", "--to", state)
+
+    def back(self) -> None:
+        self.migrate("undo", "--to", "discovered", "--yes")
