@@ -44,8 +44,8 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def failpoint_from_environment() -> Callable[[str], None]:
-    """A function that kills the process at the boundary that `SEAM_FAILPOINT` names; for fault tests."""
-    wanted = os.environ.get("SEAM_FAILPOINT", "")
+    """A function that kills the process at the boundary that `SEAM_MIGRATE_FAILPOINT` names; for fault tests."""
+    wanted = os.environ.get("SEAM_MIGRATE_FAILPOINT", "")
 
     def reached(name: str) -> None:
         if wanted and name == wanted:

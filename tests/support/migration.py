@@ -87,7 +87,7 @@ def seam(
     done = subprocess.run(
         [sys.executable, "-m", "cli", *arguments],
         cwd=REPOSITORY,
-        env={**os.environ, "SEAM_FAILPOINT": failpoint, "COLUMNS": "200", "NO_COLOR": "1"},
+        env={**os.environ, "SEAM_MIGRATE_FAILPOINT": failpoint, "COLUMNS": "200", "NO_COLOR": "1"},
         capture_output=True,
         text=True,
         timeout=timeout,
