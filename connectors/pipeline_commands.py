@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -94,7 +95,8 @@ def run(
     reporter = _Reporter(worker)
     reporter.start()
     try:
-        worker.run(once=once)
+        with _slices(file, config, settings, bootstrap_servers):
+            worker.run(once=once)
     finally:
         reporter.end()
     if output is Output.json:
@@ -102,6 +104,17 @@ def run(
     else:
         meter = worker.meter
         STDERR.print(f"{config.name}: stopped after {meter.records} records of {meter.transactions} transactions")
+
+
+def _slices(
+    file: Path, config: PipelineConfig, settings: list[str] | None, servers: str | None
+) -> AbstractContextManager[Any]:
+    """The projections of the file's slices; nothing of migrations is imported for a file without any."""
+    if not load(file).slices:
+        return nullcontext()
+    from legacy_db.carry_commands import carried
+
+    return carried(file, config.name, settings, servers)
 
 
 def _stop_on_signals(stop: threading.Event) -> None:

@@ -58,6 +58,11 @@ def repair(
     Raises:
         OperatorError: A table has no key, or an engine runs and deletes are missing.
     """
+    if not bridge.administered:
+        raise OperatorError(
+            "the embedded broker carries no requests to the engine, so no row can be read again",
+            hint="take the view back and build it again from the topic: undo to bootstrapped, then advance",
+        )
     done = Repaired()
     wanted = [result for result in results if result.mismatches]
     keyless = [result.table for result in wanted if not result.key]

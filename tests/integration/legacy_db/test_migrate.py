@@ -107,6 +107,14 @@ def test_a_running_engine_serves_the_commands_and_keeps_undo_from_its_slot(migra
     assert migration.status()["state"] == "discovered"
 
 
+def test_run_carries_the_view_of_a_slice_along(migration: Migration):
+    migration.to("verified")
+    with serving(migration.file):
+        migration.legacy.execute("update service.technician set name = 'followed' where id = 2")
+        name = "select name from service.technician where id = 2"
+        wait_until(lambda: migration.target.value(name) == "followed", 60, "the view to follow the stream")
+
+
 # -- gates and bad input -------------------------------------------------------------------------------------------------
 
 
