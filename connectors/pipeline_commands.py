@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +29,7 @@ from cdc.postgres.slot import create_slot, drop_slot, read_slots
 from cdc.postgres.walsender import Walsender
 from cdc.properties import load, override
 from cdc.report import Finding, Severity, blocking
+from connectors.additions import Run, carried
 from connectors.console import STDERR, STDOUT, Output, bytes_text, tell, write_findings, write_json, write_table
 from connectors.first_start import recorded_form
 from connectors.postgres import PipelineConfig, read
@@ -90,12 +90,13 @@ def run(
     config = read_config(file, only, settings, bootstrap_servers, refuse_secrets=refuse_literal_secrets)
     for finding in config.findings:
         tell(finding)
+    asked = Run(file, config.name, load(file).slices, tuple(settings or ()), bootstrap_servers, once)
     worker = Worker(config, tell)
     _stop_on_signals(worker.stop)
     reporter = _Reporter(worker)
     reporter.start()
     try:
-        with _slices(file, config, settings, bootstrap_servers):
+        with carried(asked):
             worker.run(once=once)
     finally:
         reporter.end()
@@ -104,17 +105,6 @@ def run(
     else:
         meter = worker.meter
         STDERR.print(f"{config.name}: stopped after {meter.records} records of {meter.transactions} transactions")
-
-
-def _slices(
-    file: Path, config: PipelineConfig, settings: list[str] | None, servers: str | None
-) -> AbstractContextManager[Any]:
-    """The projections of the file's slices; nothing of migrations is imported for a file without any."""
-    if not load(file).slices:
-        return nullcontext()
-    from legacy_db.carry_commands import carried
-
-    return carried(file, config.name, settings, servers)
 
 
 def _stop_on_signals(stop: threading.Event) -> None:

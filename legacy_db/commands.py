@@ -104,9 +104,9 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def progress_line() -> Iterator[Callable[[str, int, int], None]]:
+def progress_line(*, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
     """A line on a terminal while something long runs."""
-    if not STDERR.is_terminal:
+    if quiet or not STDERR.is_terminal:
         yield lambda _what, _done, _of: None
         return
     with STDERR.status("starting") as status:
@@ -119,9 +119,18 @@ def progress_line() -> Iterator[Callable[[str, int, int], None]]:
 
 @contextmanager
 def slice_context(
-    file: Path, name: str, settings: list[str] | None, servers: str | None, options: Options | None = None
-) -> Iterator[Context]:
+    file: Path, name: str, settings: list[str] | None, servers: str | None, options: Options | None = None, *,
+    quiet: bool = False,
+) -> Iterator[Context]:  # fmt: skip
     """What the steps of a command work with.
+
+    Args:
+        file: The pipelines' file.
+        name: The slice.
+        settings: `--set`.
+        servers: `--bootstrap-servers`.
+        options: How verifications go about it.
+        quiet: Whether no progress is shown: something else has the line.
 
     Raises:
         ConfigError: The file or the slice cannot be used.
@@ -134,7 +143,7 @@ def slice_context(
         for other in read_slices(loaded).values()
         if other.connector == one.connector and other.name != one.name
     }
-    with Ledger(one.ledger, one.name) as ledger, progress_line() as progress:
+    with Ledger(one.ledger, one.name) as ledger, progress_line(quiet=quiet) as progress:
         context = Context(
             one, bridge, ledger, siblings=siblings, options=options or Options(), say=say, progress=progress,
             failpoint=failpoint_from_environment(),
