@@ -58,11 +58,6 @@ def repair(
     Raises:
         OperatorError: A table has no key, or an engine runs and deletes are missing.
     """
-    if not bridge.administered:
-        raise OperatorError(
-            "the embedded broker carries no requests to the engine, so no row can be read again",
-            hint="take the view back and build it again from the topic: undo to bootstrapped, then advance",
-        )
     done = Repaired()
     wanted = [result for result in results if result.mismatches]
     keyless = [result.table for result in wanted if not result.key]
@@ -115,7 +110,8 @@ def _read_again(
     request = Request(
         bridge.name, f"repair.{secrets.token_hex(6)}", tables=tuple(tables), where=where, time=time.time()
     )  # fmt: skip
-    ensure_topics(Admin(bridge.kafka), [SIGNALS_TOPIC])
+    if bridge.administered:
+        ensure_topics(Admin(bridge.kafka), [SIGNALS_TOPIC])
     write_requests(bridge.kafka, [request])
     catalog = bridge.catalog()
     running = is_running(read_slot(catalog, bridge.wanted.slot))
