@@ -13,7 +13,7 @@ from legacy_db.projection import ProjectionHeld, Projector, alone, connect_targe
 from legacy_db.revisions import open_database
 from legacy_db.steps.base import Context, Demand, schema_demand
 from legacy_db.steps.bootstrap import Bootstrap
-from legacy_db.target import OFFSETS, quote, revisions
+from legacy_db.target import EXPAND, OFFSETS, quote, revisions
 
 
 class Project:
@@ -56,7 +56,7 @@ class Project:
     def _at_head(self, context: Context) -> bool:
         found = revisions(context.slice.directory, context.slice.name)
         with open_database(context.slice.require_target(), "target") as connection:
-            return found.current(connection) == found.heads() != ()
+            return found.reaches(connection, EXPAND)
 
     def prepare(self, context: Context) -> dict[str, Any]:
         """Nothing has to be known of before."""
@@ -68,8 +68,8 @@ class Project:
         url = context.slice.require_target()
         found = revisions(context.slice.directory, context.slice.name)
         with open_database(url, "target") as connection:
-            if found.current(connection) != found.heads():
-                found.upgrade(connection, "expand@head")
+            if not found.reaches(connection, EXPAND):
+                found.upgrade(connection, f"{EXPAND}@head")
         context.failpoint("project: schema created")
         self.catch_up(context)
         context.failpoint("project: caught up")

@@ -7,16 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from legacy_db.sample import wholesaler
 from legacy_db.sample.load import Load
-from tests.stack.kafka import KafkaBroker
-from tests.stack.postgres import Database, fresh_database
 from tests.support.consume import topics
 from tests.support.migration import KILLED, Migration, schema_dump, seam_json
 from tests.support.processes import REPOSITORY
@@ -35,15 +30,6 @@ _BACK = (
     "undo capture: done", "undo plan: intended", "undo plan: done",
 )  # fmt: skip
 _QUICK = ("capture: slot stands", "project: schema created", "undo capture: slot dropped")
-
-
-@pytest.fixture
-def migration(database: Database, kafka: KafkaBroker, prefix: str, tmp_path: Path) -> Iterator[Migration]:
-    wholesaler.create(database.dsn)
-    with fresh_database(database.server, f"{prefix}_target") as target:
-        found = Migration(tmp_path / "seam.toml", database, target, kafka.bootstrap, prefix)
-        found.write()
-        yield found
 
 
 def _marked(boundaries: tuple[str, ...]) -> list[Any]:

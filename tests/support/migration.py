@@ -9,11 +9,13 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+import cli
 from connectors.postgres import PipelineConfig
 from connectors.worker import Worker
 from legacy_db.bridge import Bridge
@@ -23,8 +25,10 @@ from legacy_db.shape import TableShape, published_tables, read_shape
 from legacy_db.verify import LegacyVerification
 from legacy_db.verify_model import HopResult, Options
 from tests.stack.postgres import Database
+from tests.support.command_line import run
 from tests.support.engine import properties
 from tests.support.processes import REPOSITORY
+from tests.support.waiting import wait_until
 
 
 def bridge_of(config: PipelineConfig) -> Bridge:
@@ -80,10 +84,33 @@ class Ended(Exception):
     """A command ended with another exit code than expected."""
 
 
+@dataclass(frozen=True)
+class Done:
+    """How a command ended: exit code, and what it wrote."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 def seam(
-    *arguments: str, expect: int = 0, failpoint: str = "", timeout: float = 120.0
-) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own; `expect` is its exit code, None for any."""
+    *arguments: str, expect: int | None = 0, failpoint: str = "", apart: bool = False, timeout: float = 120.0
+) -> Done:
+    """Run a command; in a process of its own when `apart`, or where a failpoint kills it. `expect` is its exit code, None for any."""
+    done = _in_process(arguments, failpoint, timeout) if failpoint or apart else _here(arguments)
+    if expect is not None and done.returncode != expect:
+        raise Ended(f"seam {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def _here(arguments: Sequence[str]) -> Done:
+    """As the process would do it, without the second that a process takes to begin."""
+    result = run(cli.app, *arguments)
+    error = f"{result.error.code} {result.error.message}\n{result.error.hint or ''}" if result.error else ""
+    return Done(result.code, result.out, f"{result.err}\n{error}")
+
+
+def _in_process(arguments: Sequence[str], failpoint: str, timeout: float) -> Done:
     done = subprocess.run(
         [sys.executable, "-m", "cli", *arguments],
         cwd=REPOSITORY,
@@ -93,9 +120,7 @@ def seam(
         timeout=timeout,
         check=False,
     )
-    if expect is not None and done.returncode != expect:
-        raise Ended(f"seam {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
-    return done
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def seam_json(*arguments: str, expect: int = 0) -> Any:
@@ -149,6 +174,12 @@ def tables_of(document: Mapping[str, Any], hop: str) -> Mapping[str, Any]:
     return {table["table"]: table for one in hops if one["hop"] == hop for table in one["tables"]}
 
 
+def streams(migration: Migration) -> None:
+    """Wait until somebody reads the pipeline's slot."""
+    slot = "select active from pg_replication_slots where slot_name = %s"
+    wait_until(lambda: migration.legacy.rows(slot, migration.name) == [(True,)], 60, "the engine to stream")
+
+
 _SERVICE = {"tables": list(SERVICE_TABLES), "accept_open": True, "accept_loss": True}
 _CONNECTOR = {
     "table__include__list": r"service\.(device|technician|ticket|ticket_note|visit)",
@@ -175,7 +206,7 @@ class Migration:
         slices = {"service": {**_SERVICE, "target": url_of(self.target), **entry}}
         seam_toml(self.file, self.legacy, self.bootstrap, self.name, slices, **_CONNECTOR)
 
-    def migrate(self, command: str, *more: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    def migrate(self, command: str, *more: str, **options: Any) -> Done:
         return seam("migrate", command, str(self.file), "service", *more, **options)
 
     def status(self) -> Any:

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 
 from cdc.properties import load
 from legacy_db.ledger import Ledger
-from legacy_db.sample import wholesaler
 from legacy_db.sample.load import Load
 from legacy_db.slices import read_slice
 from tests.stack.kafka import KafkaBroker
 from tests.stack.postgres import Database, fresh_database
 from tests.support.consume import topics
-from tests.support.migration import Migration, schema_dump, seam, seam_json, seam_toml, serving, tables_of, url_of
-from tests.support.waiting import wait_until
-
-
-@pytest.fixture
-def migration(database: Database, kafka: KafkaBroker, prefix: str, tmp_path: Path) -> Iterator[Migration]:
-    wholesaler.create(database.dsn)
-    with fresh_database(database.server, f"{prefix}_target") as target:
-        found = Migration(tmp_path / "seam.toml", database, target, kafka.bootstrap, prefix)
-        found.write()
-        yield found
+from tests.support.migration import (
+    Migration,
+    schema_dump,
+    seam,
+    seam_json,
+    seam_toml,
+    serving,
+    streams,
+    tables_of,
+    url_of,
+)
 
 
 def _view(document: Any, table: str) -> Any:
@@ -98,21 +95,12 @@ def test_long_values_follow_their_row_to_a_new_key(migration: Migration):
 def test_a_running_engine_serves_the_commands_and_keeps_undo_from_its_slot(migration: Migration):
     migration.to("planned")
     with serving(migration.file):
-        slot = "select active from pg_replication_slots where slot_name = %s"
-        wait_until(lambda: migration.legacy.rows(slot, migration.name) == [(True,)], 60, "the engine to stream")
+        streams(migration)
         migration.to("verified")
         refused = migration.migrate("undo", "--to", "planned", "--yes", expect=4)
         assert "stop `seam run` first" in refused.stderr
     migration.back()
     assert migration.status()["state"] == "discovered"
-
-
-def test_run_carries_the_view_of_a_slice_along(migration: Migration):
-    migration.to("verified")
-    with serving(migration.file):
-        migration.legacy.execute("update service.technician set name = 'followed' where id = 2")
-        name = "select name from service.technician where id = 2"
-        wait_until(lambda: migration.target.value(name) == "followed", 60, "the view to follow the stream")
 
 
 # -- gates and bad input -------------------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from cdc.kafka.reader import TopicReader
 from cdc.visibility import Snapshot
 from legacy_db import reading, spill
 from legacy_db.expected import AS_NULL, TRAILING_ZEROS
-from legacy_db.sample import wholesaler
 from legacy_db.sample.load import Load
 from legacy_db.topic_fold import Fold, RecordParser, Visibility
 from legacy_db.verify import LegacyVerification
@@ -29,19 +28,13 @@ from tests.support.migration import bridge_of, compare, shapes_of
 EVERYTHING = {"table__include__list": r"(stock|sales|service)\..*", "skipped__operations": "none"}
 
 
-@pytest.fixture
-def legacy(database: Database) -> Database:
-    wholesaler.create(database.dsn)
-    database.execute(
-        "alter table sales.order_log replica identity full", "alter table sales.prospect replica identity full",
-        'alter table stock."Lieferant" replica identity full',
-    )  # fmt: skip
-    return database
-
-
 def test_the_whole_wholesaler_is_equal_while_its_users_write(
     legacy: Database, kafka: KafkaBroker, prefix: str, start_engine: StartEngine
 ):
+    legacy.execute(
+        "alter table sales.order_log replica identity full", "alter table sales.prospect replica identity full",
+        'alter table stock."Lieferant" replica identity full',
+    )  # fmt: skip
     config = pipeline(legacy, kafka.bootstrap, prefix, snapshot__mode="initial", **EVERYTHING)
     run_once(config)
     start_engine(config, legacy)
