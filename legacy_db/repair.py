@@ -190,7 +190,7 @@ def _send_deletes(bridge: Bridge, shape: TableShape, keys: Sequence[Any]) -> int
     outcome: list[Any] = []
     for key, value, partition in records:
         producer.send(
-            shape.topic, value, key, **({} if partition is None else {"partition": partition}),
+            shape.topic, value, key, partition=partition,
             on_delivery=lambda error, _message: outcome.append(error),
         )  # fmt: skip
     producer.client.flush(30.0)
