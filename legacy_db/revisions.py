@@ -130,7 +130,10 @@ class Revisions:
             command.downgrade(config, revisions, sql=True)
         else:
             command.upgrade(config, revisions, sql=True)
-        return out.getvalue()
+        # The other branch may have created Alembic's own table already.
+        return out.getvalue().replace(
+            f"CREATE TABLE {self.version_table} ", f"CREATE TABLE IF NOT EXISTS {self.version_table} "
+        )
 
 
 def _lock_key(name: str) -> int:
