@@ -11,10 +11,12 @@ import pytest
 from cdc.postgres import connection
 from cdc.properties import load
 from legacy_db.ledger import Ledger
+from legacy_db.sample import wholesaler
 from legacy_db.sample.load import Load
 from legacy_db.slices import read_slice
 from tests.stack.kafka import KafkaBroker
 from tests.stack.postgres import Database, fresh_database
+from tests.stack.stack import Stack
 from tests.support.consume import topics
 from tests.support.migration import (
     Migration,
@@ -61,6 +63,23 @@ def test_a_slice_is_verified_and_taken_back_while_the_legacy_writes(migration: M
     assert migration.target.rows("select 1 from pg_tables where schemaname in ('service', 'seam')") == []
     assert topics(migration.bootstrap, migration.name) == []
     migration.to("verified")  # forward again, without a trace of the first time
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("version", [15, 16, 17])
+def test_it_is_the_same_on_every_version(version: int, stack: Stack, kafka: KafkaBroker, prefix: str, tmp_path: Path):
+    server = stack.postgres(version)
+    with fresh_database(server, prefix) as legacy, fresh_database(server, f"{prefix}_target") as target:
+        wholesaler.create(legacy.dsn)
+        before = schema_dump(legacy)
+        migration = Migration(tmp_path / "seam.toml", legacy, target, kafka.bootstrap, prefix)
+        migration.write()
+        with Load(legacy.dsn, pause=0.1, schema_changes=False) as load:
+            migration.to("verified")
+            assert seam_json("verify", str(migration.file), "service")["equal"]
+            migration.back()
+        assert load.tally.failures == []
+        assert schema_dump(legacy) == before
 
 
 def test_only_the_rows_of_the_predicate_are_moved(migration: Migration):
