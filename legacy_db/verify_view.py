@@ -34,6 +34,7 @@ from legacy_db.compare import (
     leftovers,
 )
 from legacy_db.expected import target_expectation
+from legacy_db.pausing import no_cycle_search
 from legacy_db.projection import target_source
 from legacy_db.reading import Reading
 from legacy_db.shape import TableShape, leads_with_key, select_rows
@@ -100,7 +101,11 @@ class ViewVerification:
         result = HopResult(VIEW)
         started = time.monotonic()
         # The snapshot that the reader imports holds offsets and rows at once.
-        with contextlib.closing(connect(self.source, statement_timeout="0")) as connection, _temporary() as directory:
+        with (
+            contextlib.closing(connect(self.source, statement_timeout="0")) as connection,
+            _temporary() as directory,
+            no_cycle_search(),
+        ):
             with translated(self.source, "reading the view at"):
                 connection.execute("begin isolation level repeatable read read only")
                 snapshot = self._value(connection, "select pg_export_snapshot()")

@@ -18,7 +18,7 @@ from cdc.kafka.client import ClientOptions
 from cdc.kafka.consumer import consumer_config, partitions_of
 from cdc.kafka.faults import translate
 
-BATCH: Final = 5_000
+BATCH: Final = 1_000
 BUFFER_KBYTES: Final = 65_536
 
 Offsets = dict[int, int]
