@@ -37,25 +37,27 @@ def _commands(document: str) -> list[tuple[list[str], int]]:
     return found
 
 
-def _run(document: str, migration: Migration, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Run a guide in the file's directory; what its commands wrote."""
-    monkeypatch.chdir(migration.file.parent)
-    whole, *entries = [_here(block, migration) for block in _blocks("migration.md", "toml")]
-    head = whole[: whole.index("[slices.")]
-    written = [] if document == "migration.md" else entries[-1:]
-    migration.file.write_text(head + written[0] if written else whole)
+def _file(migration: Migration, *, accepted: bool) -> None:
+    """Write the guide's file, with the slice as it is described first or as it is accepted."""
+    whole, entry = (_here(block, migration) for block in _blocks("migration.md", "toml"))
+    migration.file.write_text(whole[: whole.index("[slices.")] + entry if accepted else whole)
+
+
+def _run(document: str, migration: Migration) -> list[str]:
+    """Run a guide's commands; what they wrote."""
     output = []
     for words, code in _commands(document):
-        done = seam(*words, expect=code)
-        output.append(done.stdout)
-        if code:  # the guide goes on with the entry that is accepted
-            migration.file.write_text(head + entries[-1])
+        output.append(seam(*words, expect=code).stdout)
+        if code:
+            _file(migration, accepted=True)
     return output
 
 
 def test_the_guide_to_migrations_does_what_it_says(migration: Migration, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(migration.file.parent)
+    _file(migration, accepted=False)
     before = schema_dump(migration.legacy)
-    output = _run("migration.md", migration, monkeypatch)
+    output = _run("migration.md", migration)
     assert len(output) > 12
     assert "<svg" in (migration.file.parent / "report.html").read_text()
     assert any("FOREIGN KEY" in text for text in output)
@@ -64,7 +66,9 @@ def test_the_guide_to_migrations_does_what_it_says(migration: Migration, monkeyp
 
 
 def test_the_guide_to_verification_does_what_it_says(migration: Migration, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(migration.file.parent)
+    _file(migration, accepted=True)
     migration.to("verified")
-    output = _run("verify.md", migration, monkeypatch)
+    output = _run("verify.md", migration)
     assert len(output) > 5
     assert any('"snapshot_age_seconds"' in text for text in output)
