@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -222,7 +222,27 @@ def _compare_whole(path: Path, fold: Fold, comparer: RowComparer, tally: Tally) 
     """
     rows = fold.rows
     known = set(rows.values())
+    topic_rows = len(rows)
     count = 0
+    others: list[bytes] = []
+    for lines in _lines(path):
+        count += len(lines)
+        others += [row for row in lines if row not in known]
+    if count - len(others) == topic_rows:
+        rows.clear()
+    else:
+        for lines in _lines(path):
+            known.difference_update(lines)
+        fold.rows = {key: row for key, row in rows.items() if row in known}
+    for row in others:
+        comma = row.find(b",")
+        key = row[:comma] + b"}" if comma > 0 else row
+        _look(comparer, tally, key, row, fold.rows.pop(key, None))
+    return count
+
+
+def _lines(path: Path) -> Iterator[list[bytes]]:
+    """The rows of a file of COPY lines, many at a time."""
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             chunk += file.readline()
@@ -230,20 +250,7 @@ def _compare_whole(path: Path, fold: Fold, comparer: RowComparer, tally: Tally) 
                 chunk = chunk.replace(b"\\\\", b"\\")
             lines = chunk.split(b"\n")
             lines.pop()  # what is behind the last line's end
-            count += len(lines)
-            other = set(lines) - known
-            for row in other:
-                comma = row.find(b",")
-                have = rows.pop(row[:comma] + b"}" if comma > 0 else row, None)
-                if have is not None:
-                    known.discard(have)
-                _look(comparer, tally, row[:comma] + b"}" if comma > 0 else row, row, have)
-            known.difference_update(lines)
-    if not known:
-        rows.clear()
-    else:
-        fold.rows = {key: row for key, row in rows.items() if row in known}
-    return count
+            yield lines
 
 
 def _look(comparer: RowComparer, tally: Tally, key: bytes, row: bytes, have: bytes | None) -> None:
