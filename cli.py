@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any, Final
 
 import typer
@@ -16,7 +17,8 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from cdc.errors import SeamError
-from connectors.console import STDERR, STDOUT
+from connectors.additions import CARRIERS, STORIES, Run
+from connectors.console import STDERR, STDOUT, Output
 
 # Command -> module and attribute; a module is imported when its command is asked for, so that `seam run` neither waits
 # for nor carries what other commands need.
@@ -40,6 +42,25 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "verify": ("legacy_db.verify_commands", "verify"),
     "migrate": ("legacy_db.commands", "app"),
 }
+
+
+def _carry_slices(run: Run) -> AbstractContextManager[Any]:
+    """The views of the file's slices; nothing of migrations is imported for a file without any."""
+    if not run.slices:
+        return nullcontext()
+    from legacy_db.carry_commands import carried
+
+    return carried(run)
+
+
+def _migration_story(output: Output, *, seed: int) -> None:
+    from legacy_db.demo_commands import migration_story
+
+    migration_story(output, seed=seed)
+
+
+CARRIERS.append(_carry_slices)
+STORIES["migration"] = _migration_story
 
 
 class _Commands(TyperGroup):

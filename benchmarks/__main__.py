@@ -5,7 +5,19 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("forms", "drain", "latency", "transforms", "connect_plan", "replay", "values", "snapshot", "exactly_once", "handover")
+ALL = (
+    "forms",
+    "drain",
+    "latency",
+    "transforms",
+    "connect_plan",
+    "replay",
+    "values",
+    "snapshot",
+    "exactly_once",
+    "handover",
+    "verify",
+)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ import orjson
 import typer
 from rich.markup import escape
 
-from cdc.errors import OperatorError, SeamError, VerificationFailed, WaitExpired
+from cdc.errors import ConfigError, OperatorError, Problem, SeamError, VerificationFailed, WaitExpired
 from cdc.fold import Fold, same_rows
 from cdc.kafka.client import ClientOptions
 from cdc.kafka.consumer import consumer_config, read_to_end
@@ -29,12 +29,14 @@ from cdc.postgres.connection import connect
 from cdc.postgres.embedded import EmbeddedPostgres
 from cdc.postgres.slot import read_slot
 from cdc.report import Finding, Severity
+from connectors.additions import STORIES
 from connectors.console import STDERR, STDOUT, Output, write_json
 from connectors.postgres import PipelineConfig, read
 from connectors.worker import Worker
 from legacy_db.sample import shop
 
 PREFIX: Final = "shop"
+SHOP: Final = "shop"
 WRITES: Final = 600
 _COLOURS: Final = {"c": "green", "u": "yellow", "d": "red", "r": "cyan", "t": "magenta"}
 _WORDS: Final = {"c": "create", "u": "update", "d": "delete", "r": "read", "t": "truncate"}
@@ -106,8 +108,12 @@ def demo(
     ] = Output.table,
     keep: Annotated[bool, typer.Option("--keep", help="Leave it running, to write with psql and watch.")] = False,
     seed: Annotated[int, typer.Option("--seed", help="Of the writer's choices.")] = 1998,
-) -> None:
+    story: Annotated[str, typer.Option("--story", help="shop, or migration: a slice of a legacy schema, there and back.")] = SHOP,
+) -> None:  # fmt: skip
     """The main job on embedded parts: a legacy shop writes, its changes arrive as events, and the fold is exact."""
+    if story != SHOP:
+        _tell(story, output, seed, keep=keep)
+        return
     quiet = output is Output.json
     with ExitStack() as stack:
         _say(quiet, "starting an embedded Postgres and an embedded broker")
@@ -144,6 +150,14 @@ def demo(
             _keep(config, server, broker, live, failure)
         if not summary["equal"]:
             raise VerificationFailed("the fold of the topics is not the content of the tables")
+
+
+def _tell(story: str, output: Output, seed: int, *, keep: bool) -> None:
+    if story not in STORIES:
+        raise ConfigError([Problem("--story", f"there is no {story!r}", (SHOP, *STORIES))])
+    if keep:
+        raise ConfigError([Problem("--keep", f"the story {story!r} ends with everything taken back")])
+    STORIES[story](output, seed=seed)
 
 
 def _config(server: EmbeddedPostgres, broker: EmbeddedBroker) -> PipelineConfig:

@@ -69,6 +69,7 @@ class Pipeline:
         meter: Counts, over all attempts.
         on_finding: Told what is worth saying.
         manage_topics: Whether topics are created; librdkafka's mock broker cannot create any.
+        take_requests: Whether requests are read and carried out.
         instance: The process, over all its attempts.
         wrote: Whether an earlier attempt of the process wrote a position record.
 
@@ -78,12 +79,13 @@ class Pipeline:
 
     def __init__(
         self, config: PipelineConfig, meter: Meter, on_finding: Callable[[Finding], None], *, manage_topics: bool = True,
-        instance: str = "", wrote: bool = False,
+        take_requests: bool = True, instance: str = "", wrote: bool = False,
     ) -> None:  # fmt: skip
         self.config = config
         self.meter = meter
         self.on_finding = on_finding
         self.manage_topics = manage_topics
+        self.take_requests = take_requests
         self.instance = instance
         self.wrote = wrote
         self.mode = snapshot_mode(config.options)
@@ -108,7 +110,7 @@ class Pipeline:
                 return
             record, confirmed = self._position(session, recorder, first)
             snapshot = self._chunks(session, record)
-            if self.manage_topics:
+            if self.take_requests:
                 requests = Requests(session, RecentTransactions(), failpoint_from_environment())
             task = self._task(session, record, confirmed, snapshot, first.publications, requests)
             start = record.end_lsn if self.config.exactly_once else LSN(0)

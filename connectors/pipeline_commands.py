@@ -29,6 +29,7 @@ from cdc.postgres.slot import create_slot, drop_slot, read_slots
 from cdc.postgres.walsender import Walsender
 from cdc.properties import load, override
 from cdc.report import Finding, Severity, blocking
+from connectors.additions import Run, carried
 from connectors.console import STDERR, STDOUT, Output, bytes_text, tell, write_findings, write_json, write_table
 from connectors.first_start import recorded_form
 from connectors.postgres import PipelineConfig, read
@@ -89,12 +90,14 @@ def run(
     config = read_config(file, only, settings, bootstrap_servers, refuse_secrets=refuse_literal_secrets)
     for finding in config.findings:
         tell(finding)
+    asked = Run(file, config.name, load(file).slices, tuple(settings or ()), bootstrap_servers, once)
     worker = Worker(config, tell)
     _stop_on_signals(worker.stop)
     reporter = _Reporter(worker)
     reporter.start()
     try:
-        worker.run(once=once)
+        with carried(asked):
+            worker.run(once=once)
     finally:
         reporter.end()
     if output is Output.json:

@@ -63,6 +63,7 @@ class Worker:
         config: The configuration.
         on_finding: Told what is worth saying.
         manage_topics: Whether topics of our own are created.
+        take_requests: Whether requests are read and carried out; None where topics are created.
 
     Attributes:
         meter: The figures, over all attempts.
@@ -70,11 +71,13 @@ class Worker:
     """
 
     def __init__(
-        self, config: PipelineConfig, on_finding: Callable[[Finding], None], *, manage_topics: bool = True
-    ) -> None:
+        self, config: PipelineConfig, on_finding: Callable[[Finding], None], *, manage_topics: bool = True,
+        take_requests: bool | None = None,
+    ) -> None:  # fmt: skip
         self.config = config
         self.on_finding = on_finding
         self.manage_topics = manage_topics
+        self.take_requests = manage_topics if take_requests is None else take_requests
         self.meter = Meter()
         self.instance = secrets.token_hex(8)
         self.stop = threading.Event()
@@ -92,7 +95,7 @@ class Worker:
             began = time.monotonic()
             pipeline = Pipeline(
                 with_run_id(self.config), self.meter, self.on_finding, manage_topics=self.manage_topics,
-                instance=self.instance, wrote=wrote,
+                take_requests=self.take_requests, instance=self.instance, wrote=wrote,
             )  # fmt: skip
             try:
                 pipeline.run(self.stop, once=once)

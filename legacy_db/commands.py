@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ import typer
 from rich.markup import escape
 
 from cdc.errors import OperatorError
+from cdc.postgres.slot import read_slot
 from cdc.properties import ConfigFile, load
 from connectors.console import STDERR, STDOUT, Output, tell, write_json, write_table
 from connectors.converters import Form
@@ -24,6 +26,7 @@ from connectors.worker import Worker
 from legacy_db import machine
 from legacy_db.borders import crossings, suggest, written_together
 from legacy_db.bridge import Bridge
+from legacy_db.cut import is_running
 from legacy_db.inventory import Inventory, read_inventory
 from legacy_db.ledger import Ledger
 from legacy_db.report_html import html_report
@@ -32,6 +35,7 @@ from legacy_db.slices import Slice, read_slice, read_slices
 from legacy_db.steps.base import Context
 from legacy_db.steps.discover import Discover
 from legacy_db.steps.plan import Plan
+from legacy_db.target import CONTRACT, EXPAND, revisions
 from legacy_db.transactions import transactions_of
 from legacy_db.verify_model import Options
 
@@ -43,9 +47,17 @@ _NOWHERE = "unused:0"
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
+class Part(StrEnum):
+    """Whose SQL: the legacy's capture, or a branch of the new service's schema."""
+
+    legacy = "legacy"
+    expand = EXPAND
+    contract = CONTRACT
+
+
 def failpoint_from_environment() -> Callable[[str], None]:
-    """A function that kills the process at the boundary that `SEAM_FAILPOINT` names; for fault tests."""
-    wanted = os.environ.get("SEAM_FAILPOINT", "")
+    """A function that kills the process at the boundary that `SEAM_MIGRATE_FAILPOINT` names; for fault tests."""
+    wanted = os.environ.get("SEAM_MIGRATE_FAILPOINT", "")
 
     def reached(name: str) -> None:
         if wanted and name == wanted:
@@ -104,9 +116,9 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def progress_line() -> Iterator[Callable[[str, int, int], None]]:
+def progress_line(*, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
     """A line on a terminal while something long runs."""
-    if not STDERR.is_terminal:
+    if quiet or not STDERR.is_terminal:
         yield lambda _what, _done, _of: None
         return
     with STDERR.status("starting") as status:
@@ -119,9 +131,18 @@ def progress_line() -> Iterator[Callable[[str, int, int], None]]:
 
 @contextmanager
 def slice_context(
-    file: Path, name: str, settings: list[str] | None, servers: str | None, options: Options | None = None
-) -> Iterator[Context]:
+    file: Path, name: str, settings: list[str] | None, servers: str | None, options: Options | None = None, *,
+    quiet: bool = False,
+) -> Iterator[Context]:  # fmt: skip
     """What the steps of a command work with.
+
+    Args:
+        file: The pipelines' file.
+        name: The slice.
+        settings: `--set`.
+        servers: `--bootstrap-servers`.
+        options: How verifications go about it.
+        quiet: Whether no progress is shown: something else has the line.
 
     Raises:
         ConfigError: The file or the slice cannot be used.
@@ -134,7 +155,7 @@ def slice_context(
         for other in read_slices(loaded).values()
         if other.connector == one.connector and other.name != one.name
     }
-    with Ledger(one.ledger, one.name) as ledger, progress_line() as progress:
+    with Ledger(one.ledger, one.name) as ledger, progress_line(quiet=quiet) as progress:
         context = Context(
             one, bridge, ledger, siblings=siblings, options=options or Options(), say=say, progress=progress,
             failpoint=failpoint_from_environment(),
@@ -261,7 +282,8 @@ def _show_risks(risks: list[Risk]) -> None:
 def plan(
     file: File,
     slice_name: SliceName,
-    sql: Annotated[bool, typer.Option("--sql", help="Print the target's SQL for an administrator.")] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Print SQL for an administrator to run.")] = False,
+    of: Annotated[Part, typer.Option("--of", help="With --sql: of which part.")] = Part.expand,
     settings: Settings = None,
     bootstrap_servers: Servers = None,
     output: OutputOption = Output.table,
@@ -280,14 +302,19 @@ def plan(
         document = context.plan()
         assert document is not None
         if sql:
-            from legacy_db.target import revisions
-
-            STDOUT.print(revisions(context.slice.directory, slice_name).sql("expand@head"), markup=False)
+            STDOUT.print(_sql(context, document, of), markup=False)
             return
     if output is Output.json:
         write_json(document)
         return
     _show_plan(document, context)
+
+
+def _sql(context: Context, document: dict[str, Any], of: Part) -> str:
+    if of is Part.legacy:
+        return "\n".join(document["capture"])
+    context.slice.require_target()
+    return revisions(context.slice.directory, context.slice.name).sql(f"{of}@head")
 
 
 def _show_plan(document: dict[str, Any], context: Context) -> None:
@@ -314,7 +341,7 @@ def advance(
     goal = machine.parse_state(to) if to is not None else None
     with slice_context(file, slice_name, settings, bootstrap_servers) as context:
         moved = machine.advance(context, goal)
-        _say_what_stands_still(context, moved.after)
+        say_what_stands_still(context, file, moved.after)
     _show_moved(slice_name, moved, output)
 
 
@@ -334,20 +361,21 @@ def undo(
         raise typer.Exit(OperatorError.exit_code)
     with slice_context(file, slice_name, settings, bootstrap_servers) as context:
         moved = machine.undo(context, goal)
+        say_what_stands_still(context, file, moved.after)
     _show_moved(slice_name, moved, output)
 
 
-def _say_what_stands_still(context: Context, state: str | None) -> None:
+def say_what_stands_still(context: Context, file: Path, state: str | None) -> None:
+    """After a command that ran the engine itself: what waits now, and what goes on with it."""
     if machine.index_of(state) < machine.index_of("captured"):
         return
-    from cdc.postgres.slot import read_slot
-    from legacy_db.cut import is_running
-
-    if not is_running(read_slot(context.catalog, context.bridge.wanted.slot)):
-        say(
-            f"nobody runs {context.bridge.name} now: changes wait in the log. `seam run FILE` streams them"
-            + (" and projects the slice" if machine.index_of(state) >= machine.index_of("projected") else "")
-        )
+    if is_running(read_slot(context.catalog, context.bridge.wanted.slot)):
+        return
+    waits = f"nobody runs {context.bridge.name} now: the legacy's log waits for it"
+    if machine.index_of(state) >= machine.index_of("projected"):
+        say(f"{waits}, and the view of {context.slice.name} stands still. `seam run {file}` goes on with both")
+    else:
+        say(f"{waits}. `seam run {file}` goes on")
 
 
 def _show_moved(slice_name: str, moved: machine.Moved, output: Output) -> None:

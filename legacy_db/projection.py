@@ -1,29 +1,30 @@
 """Topic -> target database: upserts, with the offsets in the same transaction, so that each record counts once.
 
-The view is built from the topic only. Two projectors of one slice cannot both write: the offsets are compared and moved
-under their rows' locks, and whoever finds them moved by another leaves.
+The view is built from the topic only. One process projects a slice at a time: it holds an advisory lock of the target, and
+should that be lost, the offsets are compared and moved under their rows' locks, and whoever finds them moved leaves.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import orjson
 import psycopg
 from sqlalchemy.engine import URL
 
-from cdc.errors import OperatorError
+from cdc.errors import OperatorError, WaitExpired
 from cdc.kafka.reader import Offsets, TopicReader
 from cdc.postgres.connection import Source, translated
 from legacy_db.bridge import Bridge
-from legacy_db.moves import Moves
 from legacy_db.shape import key_payload
 from legacy_db.slices import Slice
-from legacy_db.target import OFFSETS, TargetTable, name, quote
-from legacy_db.topic_fold import Event, RecordParser
+from legacy_db.table_writer import TableWriter
+from legacy_db.target import OFFSETS, TargetTable
+from legacy_db.topic_fold import RecordParser
 
 BATCH_EVENTS: Final = 5_000
 POLL_SECONDS: Final = 0.2
@@ -50,192 +51,91 @@ def connect_target(url: URL) -> psycopg.Connection[Any]:
         return psycopg.connect(source.conninfo(settings={"statement_timeout": "0"}))
 
 
-@dataclass(slots=True)
-class _Batch:
-    """What a run of records amounts to, by key."""
+class ProjectionHeld(OperatorError):
+    """Another process projects the slice."""
 
-    rows: dict[bytes, dict[str, Any]] = field(default_factory=dict)
-    partial: dict[bytes, tuple[dict[str, Any], frozenset[str]]] = field(default_factory=dict)
-    gone: set[bytes] = field(default_factory=set)
-    keyless: list[tuple[Any, Any]] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.rows or self.partial or self.gone or self.keyless)
+    code = "PROJECTION_HELD"
 
 
-class TableWriter:
-    """Writes one table of the target.
+def _lock_key(slice_name: str) -> int:
+    return zlib.crc32(f"seam projection {slice_name}".encode())
+
+
+def _held(connection: psycopg.Connection[Any], slice_name: str) -> bool:
+    """Take the lock of a slice's projection, for as long as the connection lives."""
+    with connection.transaction():
+        row = connection.execute(b"select pg_try_advisory_lock(%s)", (_lock_key(slice_name),)).fetchone()
+    return bool(row and row[0])
+
+
+@contextlib.contextmanager
+def alone(slice_: Slice, *, seconds: float = 20.0) -> Iterator[None]:
+    """Nobody projects the slice in this block; who does at its begin is given time to leave.
+
+    Raises:
+        ProjectionHeld: It did not leave.
+    """
+    with contextlib.closing(connect_target(slice_.require_target())) as connection:
+        deadline = time.monotonic() + seconds
+        while not _held(connection, slice_.name):
+            if time.monotonic() > deadline:
+                raise ProjectionHeld(
+                    f"another process projects slice {slice_.name!r}, and does not leave", hint="stop it first"
+                )
+            time.sleep(POLL_SECONDS)
+        yield
+
+
+def read_offsets(connection: psycopg.Connection[Any], slice_name: str) -> dict[str, Offsets]:
+    """Topic -> partition -> the next offset that the view has not applied."""
+    rows = connection.execute(
+        f"select topic, part, next_offset from {OFFSETS} where slice = %s".encode(), (slice_name,)
+    ).fetchall()
+    found: dict[str, Offsets] = {}
+    for topic, partition, offset in rows:
+        found.setdefault(topic, {})[partition] = offset
+    return found
+
+
+def wait_for_projection(
+    bridge: Bridge, slice_: Slice, tables: Sequence[TargetTable], *, seconds: float = 120.0
+) -> None:  # fmt: skip
+    """Wait until the process that projects a slice has applied what the topics hold now.
 
     Args:
-        connection: In a transaction.
-        table: The table.
-        slice_name: Whose it is.
-        where: Predicate of the rows that belong to the slice, None for all.
+        bridge: The pipeline.
+        slice_: The slice.
+        tables: Its target.
+        seconds: How long the view may stand still.
+
+    Raises:
+        WaitExpired: It stood still.
     """
-
-    def __init__(
-        self, connection: psycopg.Connection[Any], table: TargetTable, slice_name: str, where: str | None
-    ) -> None:
-        self.connection = connection
-        self.table = table
-        self.shape = table.shape
-        self.where = where
-        self.columns = list(table.columns)
-        self.moves = Moves(connection, table, slice_name)
-        self._stage = name(f"stage_{table.shape.relation.oid}")
-        self._quoted = quote(table.shape.table)
-        self._key = ", ".join(name(column) for column in self.shape.key)
-        self._pairs = " and ".join(f"t.{name(c)} = s.{name(c)}" for c in self.shape.key)
-        self._batch = _Batch()
-        self._staged = False
-
-    def take(self, event: Event) -> None:
-        """Take one record."""
-        if event.op == "t":
-            self.flush()
-            self.connection.execute(f"truncate {self._quoted}".encode())
-            return
-        if not self.shape.key:
-            if event.op:
-                self._batch.keyless.append((_row(event.before), _row(event.after)))
-            return
-        if event.key is None:
-            return
-        if event.moved is not None and self.shape.markers:
-            self._move(event)
-            return
-        self._change(event.key, event.after if event.op not in ("d", "") else None)
-
-    def _change(self, key: bytes, after: bytes | None) -> None:
-        batch = self._batch
-        if after is None:
-            batch.rows.pop(key, None)
-            batch.partial.pop(key, None)
-            batch.gone.add(key)
-            return
-        row = orjson.loads(after)
-        batch.gone.discard(key)
-        lacking = frozenset(c for c, marker in self.shape.markers.items() if row.get(c) == marker)
-        if not lacking:
-            batch.partial.pop(key, None)
-            batch.rows[key] = row
-        elif key in batch.rows:
-            row.update({column: batch.rows[key].get(column) for column in lacking})
-            batch.rows[key] = row
-        else:
-            if key in batch.partial:
-                earlier, still = batch.partial[key]
-                row.update({column: earlier.get(column) for column in lacking - still})
-                lacking &= still
-            batch.partial[key] = (row, lacking)
-
-    def _move(self, event: Event) -> None:
-        """A key change: unchanged TOAST values stay with the old key's record, which may lie in another partition."""
-        assert event.key is not None
-        assert event.moved is not None
-        self.flush()
-        if event.op == "d":
-            self.moves.leave(event.key, event.lsn)
-            self._change(event.key, None)
-            self.flush()
-        else:
-            self._change(event.key, event.after)
-            self.flush()
-            self.moves.arrive(event.moved, event.lsn, event.key)
-
-    # -- SQL ---------------------------------------------------------------------------------------------------------
-
-    def flush(self) -> None:
-        """Write what was taken."""
-        batch, self._batch = self._batch, _Batch()
-        if not batch:
-            return
-        if batch.keyless:
-            self._write_keyless(batch.keyless)
-            return
-        if not self._staged:
-            columns = ", ".join(name(column) for column in self.columns)
-            self._run(f"create temp table {self._stage} as select {columns} from {self._quoted} with no data")
-            self._staged = True
-        if batch.gone:
-            self._stage_keys(batch.gone)
-            self._run(f"delete from {self._quoted} t using {self._stage} s where {self._pairs}")
-            self._run(f"truncate {self._stage}")
-        if batch.rows:
-            self._write_rows(batch.rows.values())
-        for lacking in {lacking for _, lacking in batch.partial.values()}:
-            self._write_partial([row for row, other in batch.partial.values() if other == lacking], lacking)
-
-    def _run(self, statement: str) -> None:
-        self.connection.execute(statement.encode())
-
-    def _stage_keys(self, keys: Iterable[bytes]) -> None:
-        with self.connection.cursor().copy(f"copy {self._stage} ({self._key}) from stdin".encode()) as copy:
-            for key in keys:
-                values = orjson.loads(key)
-                copy.write_row([self._text(column, values[column]) for column in self.shape.key])
-
-    def _stage_rows(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        columns = ", ".join(name(column) for column in self.columns)
-        with self.connection.cursor().copy(f"copy {self._stage} ({columns}) from stdin".encode()) as copy:
-            for row in rows:
-                copy.write_row([self._text(column, row.get(column)) for column in self.columns])
-
-    def _text(self, column: str, value: Any) -> str | None:
-        return None if value is None else self.table.columns[column].decode(value)
-
-    def _write_rows(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        self._stage_rows(rows)
-        self._upsert(self.columns)
-        self._run(f"truncate {self._stage}")
-
-    def _upsert(self, columns: Sequence[str]) -> None:
-        listed = ", ".join(name(column) for column in columns)
-        others = [column for column in columns if column not in self.shape.key]
-        action = "update set " + ", ".join(f"{name(c)} = excluded.{name(c)}" for c in others) if others else "nothing"
-        chosen = f" where ({self.where})" if self.where else ""
-        self._run(
-            f"insert into {self._quoted} ({listed}) overriding system value select {listed} from {self._stage}{chosen} "
-            f"on conflict ({self._key}) do {action}"
-        )
-        if self.where:
-            self._run(
-                f"delete from {self._quoted} where ({self._key}) in "
-                f"(select {self._key} from {self._stage} where ({self.where}) is not true)"
+    ends: dict[str, Offsets] = {}
+    for table in tables:
+        with contextlib.closing(TopicReader(bridge.kafka, table.shape.topic)) as reader:
+            _, ends[table.shape.topic] = reader.bounds()
+    before: dict[str, Offsets] = {}
+    progress = time.monotonic()
+    with contextlib.closing(connect_target(slice_.require_target())) as connection:
+        while True:
+            with connection.transaction():
+                reached = read_offsets(connection, slice_.name)
+            behind = sum(
+                max(0, end - reached.get(topic, {}).get(partition, 0))
+                for topic, places in ends.items()
+                for partition, end in places.items()
             )
-
-    def _write_partial(self, rows: Sequence[Mapping[str, Any]], lacking: frozenset[str]) -> None:
-        """Rows that left unchanged values out: these stay as they are in the target."""
-        texts = {c: m if isinstance(m, str) else None for c, m in self.shape.markers.items() if c in lacking}
-        # A row that the target does not have keeps the marker where its type can hold it: never a NULL in its place.
-        self._stage_rows({**row, **texts} for row in rows)
-        present = [column for column in self.columns if column not in lacking and column not in self.shape.key]
-        if present:
-            changes = ", ".join(f"{name(c)} = s.{name(c)}" for c in present)
-            self._run(f"update {self._quoted} t set {changes} from {self._stage} s where {self._pairs}")
-        self._run(f"delete from {self._stage} s using {self._quoted} t where {self._pairs}")
-        self._upsert(self.columns)
-        if self.where:
-            self._run(f"delete from {self._quoted} where ({self.where}) is not true")
-        self._run(f"truncate {self._stage}")
-
-    def _write_keyless(self, changes: Sequence[tuple[Any, Any]]) -> None:
-        columns = ", ".join(name(column) for column in self.columns)
-        marks = ", ".join(f"%s::{self.table.columns[column].type}" for column in self.columns)
-        insert = f"insert into {self._quoted} ({columns}) overriding system value values ({marks})"
-        same = " and ".join(
-            f"{name(c)}::text is not distinct from (%s::{self.table.columns[c].type})::text" for c in self.columns
-        )
-        delete = f"delete from {self._quoted} where ctid = (select ctid from {self._quoted} where {same} limit 1)"
-        for before, after in changes:
-            for statement, row in ((delete, before), (insert, after)):
-                if row is not None:
-                    values = [self._text(column, row.get(column)) for column in self.columns]
-                    self.connection.execute(statement.encode(), values)
-
-
-def _row(text: bytes | None) -> Any:
-    return None if text is None else orjson.loads(text)
+            if not behind:
+                return
+            if reached != before:
+                before, progress = reached, time.monotonic()
+            elif time.monotonic() - progress > seconds:
+                raise WaitExpired(
+                    f"the view of slice {slice_.name!r} is {behind} records behind and stands still since {seconds:.0f} s",
+                    hint="another process projects it, perhaps `seam run FILE`: what does that one say?",
+                )
+            time.sleep(POLL_SECONDS)
 
 
 class Projector:
@@ -249,6 +149,10 @@ class Projector:
 
     Attributes:
         applied: Records applied since the start.
+
+    Raises:
+        ProjectionHeld: Another process projects the slice.
+        SourceUnavailable: The target cannot be reached.
     """
 
     def __init__(
@@ -262,9 +166,29 @@ class Projector:
         self.applied = 0
         self.connection = connect_target(slice_.require_target())
         self._source = target_source(slice_.require_target())
-        self._readers = {table.shape.topic: TopicReader(bridge.kafka, table.shape.topic) for table in self.tables}
+        self._readers: dict[str, TopicReader] = {}
         self._writers: dict[str, TableWriter] = {}
         self._parsers: dict[str, RecordParser] = {}
+        self.offsets: dict[str, Offsets] = {}
+        try:
+            self._hold()
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _hold(self) -> None:
+        with translated(self._source, "locking the projection of"):
+            held = _held(self.connection, self.slice.name)
+        if not held:
+            raise ProjectionHeld(
+                f"another process projects slice {self.slice.name!r}",
+                hint="it is `seam run FILE`, or another command of this slice: stop it, or wait for it",
+            )
+
+    def _open(self) -> None:
+        bridge, slice_ = self.bridge, self.slice
+        self._readers = {table.shape.topic: TopicReader(bridge.kafka, table.shape.topic) for table in self.tables}
         for table in self.tables:
             shape = table.shape
             self._parsers[shape.topic] = RecordParser(shape.topic, key_payload if bridge.render.key_schemas else None)
@@ -279,13 +203,8 @@ class Projector:
 
     def _read_offsets(self) -> dict[str, Offsets]:
         with translated(self._source, "reading the offsets of"), self.connection.transaction():
-            rows = self.connection.execute(
-                f"select topic, part, next_offset from {OFFSETS} where slice = %s".encode(), (self.slice.name,)
-            ).fetchall()
-        found: dict[str, Offsets] = {table.shape.topic: {} for table in self.tables}
-        for topic, partition, offset in rows:
-            found.setdefault(topic, {})[partition] = offset
-        return found
+            found = read_offsets(self.connection, self.slice.name)
+        return {**{table.shape.topic: {} for table in self.tables}, **found}
 
     def catch_up(self, stop: threading.Event | None = None) -> int:
         """Apply what lies in the topics now; returns how many records that were.

@@ -7,6 +7,7 @@ brought in after the cut. A difference that lasts is never hidden; what is gone 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from legacy_db.bridge import Bridge
 from legacy_db.compare import SHOWN, Candidate, Difference, RowComparer, Tally
 from legacy_db.cut import wait_for_mark, write_mark
 from legacy_db.folding import TopicAtCut
-from legacy_db.shape import TableShape, key_expression, select_rows
+from legacy_db.shape import ROW, TableShape, key_expression, select_rows
 from legacy_db.topic_fold import Fold, Visibility
 from legacy_db.verify_model import Options
 
@@ -78,7 +79,7 @@ class Rechecker:
             passed += gone
             if not gone:
                 break
-        comparer = RowComparer(self.shape, tally.rules)
+        comparer = RowComparer(self.shape, Counter())  # they were counted
         return [self._difference(candidate, comparer) for candidate in candidates[:SHOWN]], passed
 
     def _again(self, candidates: Sequence[Candidate], tally: Tally) -> tuple[list[Candidate], int]:
@@ -88,7 +89,7 @@ class Rechecker:
         fold = self.residue
         self.topic.tail(fold)
         visibility = Visibility(snapshot)
-        comparer = RowComparer(self.shape, tally.rules)
+        comparer = RowComparer(self.shape, Counter())
         lasting: list[Candidate] = []
         for key, old_row, old_have in candidates:
             lookup = self._lookup(key, from_topic=old_row is None)
@@ -144,7 +145,7 @@ class Rechecker:
             for c in self.shape.layout.key
         )
         listed = ", ".join(sql.Literal(key.decode()).as_string() for key in keys)
-        return f"(select {key_expression(self.shape)} from (select {fields}) r) in ({listed})"
+        return f"(select {key_expression(self.shape)} from (select {fields}) {ROW}) in ({listed})"
 
     def _difference(self, candidate: Candidate, comparer: RowComparer) -> Difference:
         key, row, have = candidate

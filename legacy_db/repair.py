@@ -110,7 +110,8 @@ def _read_again(
     request = Request(
         bridge.name, f"repair.{secrets.token_hex(6)}", tables=tuple(tables), where=where, time=time.time()
     )  # fmt: skip
-    ensure_topics(Admin(bridge.kafka), [SIGNALS_TOPIC])
+    if bridge.administered:
+        ensure_topics(Admin(bridge.kafka), [SIGNALS_TOPIC])
     write_requests(bridge.kafka, [request])
     catalog = bridge.catalog()
     running = is_running(read_slot(catalog, bridge.wanted.slot))
@@ -161,31 +162,50 @@ def _exists(catalog: Any, shape: TableShape, key: Any) -> bool:
 
 
 def _send_deletes(bridge: Bridge, shape: TableShape, keys: Sequence[Any]) -> int:
-    """The last record of each key, turned into its delete and followed by its tombstone."""
-    wanted = {orjson.dumps(key, option=orjson.OPT_SORT_KEYS) for key in keys}
+    """The last record of each key, turned into its delete and followed by its tombstone; returns of how many keys.
+
+    A key that the topic never held, as of a row that somebody wrote into the view, gets its tombstone alone.
+    """
+    wanted = {orjson.dumps(key, option=orjson.OPT_SORT_KEYS): key for key in keys}
     last: dict[bytes, Any] = {}
+    any_key: bytes | None = None
     with contextlib.closing(TopicReader(bridge.kafka, shape.topic)) as reader:
         low, high = reader.bounds()
         for messages in reader.batches(low, high):
             for message in messages:
                 if message.key() is None:
                     continue
+                any_key = message.key()
                 key = orjson.dumps(orjson.loads(key_payload(message.key())), option=orjson.OPT_SORT_KEYS)
                 if key in wanted and message.value() is not None:
                     last[key] = message
+    records: list[tuple[bytes, bytes | None, int | None]] = []
+    for key, plain in wanted.items():
+        if key in last:
+            found = last[key]
+            records += [(found.key(), value, found.partition()) for value in (delete_of(found.value()), None)]
+        else:
+            records.append((_key_like(any_key, plain), None, None))
     producer = Producer(bridge.kafka)
     outcome: list[Any] = []
-    for message in last.values():
-        for value in (delete_of(message.value()), None):
-            producer.send(
-                shape.topic, value, message.key(), partition=message.partition(),
-                on_delivery=lambda error, _message: outcome.append(error),
-            )  # fmt: skip
+    for key, value, partition in records:
+        producer.send(
+            shape.topic, value, key, partition=partition,
+            on_delivery=lambda error, _message: outcome.append(error),
+        )  # fmt: skip
     producer.client.flush(30.0)
     producer.close()
-    if len(outcome) != 2 * len(last) or any(outcome):
+    if len(outcome) != len(records) or any(outcome):
         raise BrokerUnavailable(f"{producer.where}: a delete was not acknowledged; run the command again")
-    return len(last)
+    return len(wanted)
+
+
+def _key_like(sample: bytes | None, key: Any) -> bytes:
+    """A key as the topic's other keys are written, with or without their schema."""
+    payload = orjson.dumps(key)
+    if sample is None or not sample.startswith(b'{"schema":'):
+        return payload
+    return sample[: -len(key_payload(sample)) - 1] + payload + b"}"
 
 
 def delete_of(value: bytes) -> bytes:

@@ -84,6 +84,16 @@ class Revisions:
         connection.rollback()
         return tuple(sorted(rows))
 
+    def head(self, branch: str) -> str:
+        """The newest revision of one branch."""
+        found = ScriptDirectory.from_config(self._config(None)).get_revision(f"{branch}@head")
+        assert found is not None
+        return str(found.revision)
+
+    def reaches(self, connection: Connection, branch: str) -> bool:
+        """Whether the database has the newest revision of a branch."""
+        return bool(self.heads()) and self.head(branch) in self.current(connection)
+
     def upgrade(self, connection: Connection, revision: str) -> None:
         """Bring the database to a revision; somebody else who does the same is waited for.
 
@@ -120,7 +130,10 @@ class Revisions:
             command.downgrade(config, revisions, sql=True)
         else:
             command.upgrade(config, revisions, sql=True)
-        return out.getvalue()
+        # The other branch may have created Alembic's own table already.
+        return out.getvalue().replace(
+            f"CREATE TABLE {self.version_table} ", f"CREATE TABLE IF NOT EXISTS {self.version_table} "
+        )
 
 
 def _lock_key(name: str) -> int:

@@ -20,6 +20,9 @@ from cdc.postgres.snapshot_tables import describe
 from legacy_db.bridge import Bridge
 from legacy_db.expected import DEFAULT_FOR_NULL, Expectation, expectation
 
+ROW: Final = '"seam row"'
+"""The alias of an expected row in SQL; a column may well be called `r`."""
+
 _PAYLOAD: Final = b',"payload":'
 
 
@@ -230,17 +233,17 @@ def select_rows(shape: TableShape, quoted_table: str, *, only: bool, condition: 
     where = f" where {conditions}" if conditions else ""
     inner = f"select {', '.join(fields)} from {'only ' if only else ''}{quoted_table}{where}"
     if not keyed:
-        return f"select row_to_json(r) from ({inner}) r"
-    return f"select {key_expression(shape)}, row_to_json(r) from ({inner}) r"
+        return f"select row_to_json({ROW}) from ({inner}) {ROW}"
+    return f"select {key_expression(shape)}, row_to_json({ROW}) from ({inner}) {ROW}"
 
 
 def key_expression(shape: TableShape) -> str:
-    """SQL for the key as the topic's key payload, over the expected row `r`."""
+    """SQL for the key as the topic's key payload, over the expected row `ROW`."""
     parts = []
     opening = "{"
     for name in shape.key:
         label = sql.Literal(opening + json.dumps(name, ensure_ascii=False) + ":").as_string()
-        parts.append(f"{label} || coalesce(to_json(r.{sql.Identifier(name).as_string()})::text, 'null')")
+        parts.append(f"{label} || coalesce(to_json({ROW}.{sql.Identifier(name).as_string()})::text, 'null')")
         opening = ","
     return " || ".join(parts) + " || '}'"
 

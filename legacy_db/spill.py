@@ -116,7 +116,7 @@ class Spiller:
         self._snapshot: str | None = None
         self._taken = 0.0
         self._files = len(order.done)
-        self._paced, self._pace_time = 0, time.monotonic()
+        self._paced, self._unpaced, self._pace_time = 0, 0, time.monotonic()
 
     def run(self) -> None:
         """Read everything.
@@ -212,18 +212,20 @@ class Spiller:
             raise self._error(result)
         get_copy_data, descriptor, rate = connection.get_copy_data, connection.socket, self.order.rate
         rows = 0
+        unpaced = self._unpaced
         while True:
             size, line = get_copy_data(1)
             if size > 0:
                 write(line)
                 rows += 1
-                if rate and not rows % PACE_ROWS:
+                if rate and (rows + unpaced) % PACE_ROWS == 0:
                     self._pace()
             elif size == 0:
                 select.select([descriptor], [], [])
                 connection.consume_input()
             else:
                 break
+        self._unpaced = (rows + unpaced) % PACE_ROWS
         while (final := next_result(connection)) is not None:
             if final.status == pq.ExecStatus.FATAL_ERROR:
                 raise self._error(final)
@@ -243,6 +245,7 @@ class Progress:
     files: list[Spilled] = field(default_factory=list)
     snapshots: dict[str, str] = field(default_factory=dict)
     oldest_seconds: float = 0.0
+    taken: int = 0
 
     def take(self, message: dict[str, Any]) -> None:
         """Take a report."""
@@ -250,6 +253,7 @@ class Progress:
             self.files.append(Spilled(**message["file"]))
         elif "age" in message:
             self.oldest_seconds = max(self.oldest_seconds, message["age"])
+            self.taken += 1
         elif "snapshot" in message:
             self.snapshots.setdefault(message["table"], message["snapshot"])
 

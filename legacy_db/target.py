@@ -19,11 +19,15 @@ from legacy_db.inventory import Inventory, TableInfo
 from legacy_db.revisions import Revisions
 from legacy_db.shape import TableShape
 
+EXPAND: Final = "expand"
+CONTRACT: Final = "contract"
+
 SCHEMA: Final = "seam"
 """The schema in the target that holds the projection's own tables."""
 
 OFFSETS: Final = f"{SCHEMA}.projection_offsets"
 MOVES: Final = f"{SCHEMA}.projection_moves"
+LEFT: Final = f"{SCHEMA}.projection_left_behind"
 
 _SAFE_DEFAULT: Final = re.compile(
     r"(?:-?\d+(?:\.\d+)?|'(?:[^']|'')*'|true|false|now\(\)|CURRENT_(?:TIMESTAMP|DATE|TIME)|LOCALTIMESTAMP(?:\(\d\))?|"
@@ -171,7 +175,9 @@ def _constraints(
             f"REFERENCES {quote(key.target)} ({targets}){actions}{'' if key.validated else ' NOT VALID'}"
         )
     if draft.later:
-        draft.notes.append("its unique and foreign keys are created when writes move (later.sql)")
+        draft.notes.append(
+            "its unique and foreign keys belong to the contract branch: they are created when writes have moved"
+        )
 
 
 _MACHINERY: Final = (
@@ -184,12 +190,16 @@ _MACHINERY: Final = (
     slice text NOT NULL, topic text NOT NULL, old_key text NOT NULL, lsn bigint NOT NULL, values_left jsonb, new_key text,
     PRIMARY KEY (slice, topic, old_key, lsn)
 )""",
+    f"""CREATE TABLE IF NOT EXISTS {LEFT} (
+    slice text NOT NULL, topic text NOT NULL, key text NOT NULL, values_left jsonb NOT NULL,
+    PRIMARY KEY (slice, topic, key)
+)""",
 )
 """The projection's own tables in the target."""
 
 
 _WITHOUT_SLICES: Final = (
-    f"DO $seam$ BEGIN IF NOT EXISTS (SELECT 1 FROM {OFFSETS}) THEN DROP TABLE {OFFSETS}, {MOVES}; "
+    f"DO $seam$ BEGIN IF NOT EXISTS (SELECT 1 FROM {OFFSETS}) THEN DROP TABLE {OFFSETS}, {MOVES}, {LEFT}; "
     f"DROP SCHEMA {SCHEMA}; END IF; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $seam$"
 )
 
@@ -222,6 +232,7 @@ def removal(tables: Sequence[TargetTable], slice_name: str) -> tuple[str, ...]:
     statements += [
         f"DELETE FROM {OFFSETS} WHERE slice = {literal}",
         f"DELETE FROM {MOVES} WHERE slice = {literal}",
+        f"DELETE FROM {LEFT} WHERE slice = {literal}",
         _WITHOUT_SLICES,
     ]
     return tuple(statements)
@@ -256,20 +267,42 @@ def downgrade() -> None:
 '''
 
 
-def write_revision(directory: Path, slice_name: str, tables: Sequence[TargetTable], plan_hash: str) -> Path:
-    """Write the slice's expand revision; a file that is there already with the same content is left alone."""
+def write_revisions(directory: Path, slice_name: str, tables: Sequence[TargetTable], plan_hash: str) -> None:
+    """Write the slice's revisions: `expand`, which the projection needs, and `contract`, for when writes have moved.
+
+    Args:
+        directory: The slice's.
+        slice_name: Its name.
+        tables: The target's design.
+        plan_hash: Names the revisions, so that another plan is another revision.
+    """
     versions = directory / "versions"
     versions.mkdir(parents=True, exist_ok=True)
+    for old in versions.glob("*.py"):
+        old.unlink()
     up = [*_MACHINERY, *dict.fromkeys(statement for table in tables for statement in table.ddl)]
-    text = _REVISION.format(
-        title=f"Slice {slice_name}: the new service's tables, additive", revision=plan_hash[:12], label="expand",
-        up=_listed(up), down=_listed(removal(tables, slice_name)),
-    )  # fmt: skip
-    path = versions / f"{plan_hash[:12]}_expand.py"
-    path.write_text(text, encoding="utf-8")
-    later = [statement for table in tables for statement in table.later]
-    (directory / "later.sql").write_text("".join(f"{statement};\n" for statement in later), encoding="utf-8")
-    return path
+    # A foreign key may lead to a unique key of another table.
+    later = sorted((one for table in tables for one in table.later), key=lambda one: " UNIQUE (" not in one)
+    branches = (
+        (EXPAND, "the new service's tables, additive", up, removal(tables, slice_name)),
+        (CONTRACT, "unique and foreign keys, which rows arriving topic by topic would violate", later, _dropped(later)),
+    )
+    for branch, title, upwards, downwards in branches:
+        text = _REVISION.format(
+            title=f"Slice {slice_name}, {branch}: {title}", revision=f"{plan_hash[:12]}_{branch}", label=branch,
+            up=_listed(upwards), down=_listed(downwards),
+        )  # fmt: skip
+        (versions / f"{plan_hash[:12]}_{branch}.py").write_text(text, encoding="utf-8")
+
+
+def _dropped(statements: Sequence[str]) -> list[str]:
+    """What takes the contract branch back, last made first; the tables may be gone already."""
+    found = []
+    for statement in reversed(statements):
+        match = re.match(r'ALTER TABLE (.+?) ADD CONSTRAINT ("(?:[^"]|"")+")', statement)
+        assert match is not None
+        found.append(f"ALTER TABLE IF EXISTS {match[1]} DROP CONSTRAINT IF EXISTS {match[2]}")
+    return found
 
 
 def _listed(statements: Sequence[str]) -> str:

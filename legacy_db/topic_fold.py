@@ -20,6 +20,8 @@ from legacy_db.shape import TableShape, key_payload
 
 _PLAIN: Final = b'{"before":null,"after":'
 _SOURCE: Final = b'},"source":{"version":"'
+_XID: Final = b'"txId":'
+_XID_LENGTH: Final = len(_XID)
 _PAYLOAD: Final = b',"payload":'
 _AFTER: Final = re.compile(rb'(?:\}|null),"after":(?=\{)')
 _CACHED: Final = 100_000
@@ -224,15 +226,26 @@ class Fold:
             visible.add(b"null")  # read by a snapshot of the pipeline, before ours
         else:
             visible.discard(b"null")
+        # One after the other, records have their fields at the same distance from their end: it is tried before it is
+        # searched for. The texts that are looked for cannot stand in a row: there, quotes are escaped.
+        tail = to_xid = 0
+        marker = markers[0] if len(markers) == 1 else b""
         for message in messages:
             value = message.value()
             if value is not None and value.startswith(head):
-                end = value.rfind(_SOURCE)
-                start = value.find(b'"txId":', end) + 7
+                end = len(value) - tail
+                if not value.startswith(_SOURCE, end):
+                    end = value.rfind(_SOURCE)
+                    tail = len(value) - end
+                start = end + to_xid
+                if not value.startswith(_XID, start):
+                    start = value.find(_XID, end)
+                    to_xid = start - end
+                start += _XID_LENGTH
                 xid = value[start : value.find(b",", start)]
                 if xid in visible or sees(xid):
                     after = value[skip : end + 1]
-                    if not markers or not any(marker in after for marker in markers):
+                    if marker not in after if marker else not markers or not any(one in after for one in markers):
                         rows[message.key() if key_of is None else key_of(message.key())] = after
                         continue
             self.apply(self.parser.event(message))
@@ -362,8 +375,9 @@ class Multiset:
     truncates: list[tuple[int | None, int]] = field(default_factory=list)
     unsure: bool = False
 
-    def take(self, messages: Iterable[Any]) -> None:
-        """Fold records."""
+    def take(self, messages: Iterable[Any], *, early: bool = False) -> None:
+        """Fold records; a multiset is never read early."""
+        del early
         for message in messages:
             event = self.parser.event(message)
             self.events += 1

@@ -23,6 +23,7 @@ from legacy_db.bridge import Bridge
 from legacy_db.compare import Tally, compare_file, compare_multiset, leftovers
 from legacy_db.cut import wait_for_mark, write_mark
 from legacy_db.folding import TopicAtCut
+from legacy_db.pausing import no_cycle_search
 from legacy_db.reading import Reading, read_manifest, write_manifest
 from legacy_db.recheck import Rechecker
 from legacy_db.shape import TableShape, leads_with_key, select_rows
@@ -68,7 +69,7 @@ class LegacyVerification:
         try:
             waiting = list(self.shapes)
             for attempt in range(ATTEMPTS):
-                with self._directory() as directory:
+                with self._directory() as directory, no_cycle_search():
                     waiting = self._pass(catalog, waiting, directory, result)
                 if not waiting:
                     break
@@ -112,6 +113,7 @@ class LegacyVerification:
             reading = Reading(order, own_process=rows >= self.options.process_rows)
             self._fold_meanwhile(shapes, topics, reading)
             progress = reading.finish()
+            result.snapshots += progress.taken
             result.snapshot_age = max(result.snapshot_age, progress.oldest_seconds)
             result.read_seconds += sum(one.seconds for one in progress.files)
             self._reach(catalog, topics)

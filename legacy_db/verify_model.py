@@ -100,6 +100,7 @@ class HopResult:
         hop: `legacy = topic` or `topic = view`.
         tables: In order.
         cut: What it was compared at: snapshots, or offsets.
+        snapshots: How many snapshots of the database were taken.
         snapshot_age: The oldest snapshot that was held, seconds.
         read_seconds: How long the database was read.
         started: Unix time.
@@ -109,6 +110,7 @@ class HopResult:
     hop: str
     tables: list[TableResult] = field(default_factory=list)
     cut: dict[str, Any] = field(default_factory=dict)
+    snapshots: int = 0
     snapshot_age: float = 0.0
     read_seconds: float = 0.0
     started: float = field(default_factory=time.time)
@@ -130,7 +132,7 @@ class HopResult:
             "hop": self.hop, "equal": not self.mismatches, "tables": [t.as_json(values=values) for t in self.tables],
             "cut": self.cut, "rows": self.rows, "seconds": round(self.seconds, 3),
             "load": {
-                "snapshot_age_seconds": round(self.snapshot_age, 3), "read_seconds": round(self.read_seconds, 3),
+                "snapshots": self.snapshots, "snapshot_age_seconds": round(self.snapshot_age, 3), "read_seconds": round(self.read_seconds, 3),
                 "rows_per_second": round(self.rows / self.read_seconds) if self.read_seconds else None,
             },
         }  # fmt: skip

@@ -10,6 +10,7 @@ import contextlib
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from legacy_db.compare import (
     leftovers,
 )
 from legacy_db.expected import target_expectation
+from legacy_db.pausing import no_cycle_search
 from legacy_db.projection import target_source
 from legacy_db.reading import Reading
 from legacy_db.shape import TableShape, leads_with_key, select_rows
@@ -99,7 +101,11 @@ class ViewVerification:
         result = HopResult(VIEW)
         started = time.monotonic()
         # The snapshot that the reader imports holds offsets and rows at once.
-        with contextlib.closing(connect(self.source, statement_timeout="0")) as connection, _temporary() as directory:
+        with (
+            contextlib.closing(connect(self.source, statement_timeout="0")) as connection,
+            _temporary() as directory,
+            no_cycle_search(),
+        ):
             with translated(self.source, "reading the view at"):
                 connection.execute("begin isolation level repeatable read read only")
                 snapshot = self._value(connection, "select pg_export_snapshot()")
@@ -116,6 +122,7 @@ class ViewVerification:
             finally:
                 reading.close()
             result.read_seconds = sum(one.seconds for one in progress.files)
+            result.snapshots = progress.taken
             result.snapshot_age = progress.oldest_seconds
             result.cut = {topic: {str(p): o for p, o in places.items()} for topic, places in offsets.items()}
             for table in self.tables:
@@ -166,7 +173,7 @@ class ViewVerification:
             low, _ = reader.bounds()
             self.on_progress(f"reading {shape.topic}", 0, 0)
             for messages in reader.batches(low, dict(offsets)):
-                fold.take(messages)
+                fold.take(messages, early=True)  # no snapshot of the legacy decides here
         fold.finish()
         return fold
 
@@ -193,7 +200,7 @@ class ViewVerification:
                 self._leave_out(table, fold, where)
             leftovers(fold, shape, visibility, tally, set())
             tally.missing, tally.extra = tally.extra, tally.missing
-            comparer = RowComparer(shape, tally.rules)
+            comparer = RowComparer(shape, Counter())
             result.differences = [_difference(candidate, comparer) for candidate in tally.candidates[:SHOWN]]
         result.rows, result.rules = tally.rows, dict(tally.rules)
         result.missing, result.extra, result.different = tally.missing, tally.extra, tally.different

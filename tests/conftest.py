@@ -4,6 +4,7 @@ pytest_plugins = [
     "tests.differential.plugin",
     "tests.stack.fixtures",
     "tests.support.engine_fixtures",
+    "tests.support.migration_fixtures",
     "tests.support.no_sockets",
     "tests.support.selection",
     "tests.support.smt_options",

@@ -14,7 +14,7 @@ from cdc.postgres.preflight import publication_sql
 from cdc.postgres.publication import read_publication
 from cdc.postgres.slot import read_slot
 from legacy_db.steps.base import PLAN_FILE, Context, Demand
-from legacy_db.target import fingerprint, needs_full_identity, write_revision
+from legacy_db.target import fingerprint, needs_full_identity, write_revisions
 
 
 class Plan:
@@ -76,9 +76,7 @@ class Plan:
         document["hash"] = fingerprint(document)
         context.failpoint("plan: designed")
         if context.slice.target is not None:
-            for old in directory.glob("versions/*_expand.py"):
-                old.unlink()
-            write_revision(directory, context.slice.name, context.target_tables, document["hash"])
+            write_revisions(directory, context.slice.name, context.target_tables, document["hash"])
         context.failpoint("plan: revision written")
         temporary = directory / (PLAN_FILE + ".new")
         temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

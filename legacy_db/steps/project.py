@@ -9,11 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from cdc.errors import OperatorError
-from legacy_db.projection import Projector, connect_target
+from legacy_db.projection import ProjectionHeld, Projector, alone, connect_target, wait_for_projection
 from legacy_db.revisions import open_database
 from legacy_db.steps.base import Context, Demand, schema_demand
 from legacy_db.steps.bootstrap import Bootstrap
-from legacy_db.target import OFFSETS, quote, revisions
+from legacy_db.target import EXPAND, OFFSETS, quote, revisions
 
 
 class Project:
@@ -56,7 +56,7 @@ class Project:
     def _at_head(self, context: Context) -> bool:
         found = revisions(context.slice.directory, context.slice.name)
         with open_database(context.slice.require_target(), "target") as connection:
-            return found.current(connection) == found.heads() != ()
+            return found.reaches(connection, EXPAND)
 
     def prepare(self, context: Context) -> dict[str, Any]:
         """Nothing has to be known of before."""
@@ -68,19 +68,24 @@ class Project:
         url = context.slice.require_target()
         found = revisions(context.slice.directory, context.slice.name)
         with open_database(url, "target") as connection:
-            if found.current(connection) != found.heads():
-                found.upgrade(connection, "expand@head")
+            if not found.reaches(connection, EXPAND):
+                found.upgrade(connection, f"{EXPAND}@head")
         context.failpoint("project: schema created")
         self.catch_up(context)
         context.failpoint("project: caught up")
 
     @staticmethod
     def catch_up(context: Context) -> int:
-        """Apply what the topics hold now; returns how many records that were."""
-        projector = Projector(
-            context.bridge, context.slice, context.target_tables,
-            lambda records: context.progress("projecting", records, 0),
-        )  # fmt: skip
+        """Apply what the topics hold now; returns how many records that were, 0 where another process did it."""
+        try:
+            projector = Projector(
+                context.bridge, context.slice, context.target_tables,
+                lambda records: context.progress("projecting", records, 0),
+            )  # fmt: skip
+        except ProjectionHeld:
+            context.say("another process projects the slice: waiting until it has come so far")
+            wait_for_projection(context.bridge, context.slice, context.target_tables)
+            return 0
         try:
             return projector.catch_up()
         finally:
@@ -116,7 +121,7 @@ class Project:
         """Downgrade: the target's tables go; the legacy and the topics stay."""
         url = context.slice.require_target()
         found = revisions(context.slice.directory, context.slice.name)
-        with open_database(url, "target") as connection:
+        with alone(context.slice), open_database(url, "target") as connection:
             if found.current(connection):
                 found.downgrade(connection, "base")
             version_table = found.version_table

@@ -19,15 +19,9 @@ from tests.support.engine import pipeline, run_once
 from tests.support.migration import bridge_of, schema_dump, seam_toml
 
 
-@pytest.fixture
-def legacy(database: Database) -> Database:
-    wholesaler.create(database.dsn)
-    return database
-
-
-@pytest.fixture
-def inventory(legacy: Database, prefix: str) -> Inventory:
-    return read_inventory(bridge_of(pipeline(legacy, "unused:0", prefix)))
+@pytest.fixture(scope="module")
+def inventory(wholesaler_template: Database) -> Inventory:
+    return read_inventory(bridge_of(pipeline(wholesaler_template, "unused:0", "inventory")))
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import psycopg
-import pytest
 
 from legacy_db.sample import wholesaler
 from legacy_db.sample.load import Load
 from tests.stack.postgres import Database
 from tests.support.waiting import wait_until
-
-
-@pytest.fixture
-def legacy(database: Database) -> Database:
-    wholesaler.create(database.dsn)
-    return database
 
 
 def test_it_has_about_25_tables_in_three_schemas(legacy: Database):

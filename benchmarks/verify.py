@@ -1,0 +1,117 @@
+"""How fast `verify` compares: rows per second of one table of seven columns, for each hop.
+
+The load average is printed beside the figures: on a machine that does other things they say little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from sqlalchemy.engine import make_url
+
+from connectors.postgres import read
+from connectors.worker import Worker
+from legacy_db.commands import make_bridge
+from legacy_db.ledger import Ledger
+from legacy_db.slices import Slice
+from legacy_db.steps.base import Context
+from legacy_db.steps.plan import Plan
+from legacy_db.steps.project import Project
+from legacy_db.verify import LegacyVerification
+from legacy_db.verify_model import HopResult, Options
+from legacy_db.verify_view import ViewVerification
+from tests.stack.kafka import KafkaBroker
+from tests.stack.postgres import postgres_server
+
+TARGET = 400_000
+
+_TABLE = """
+create table orders (id bigint primary key, customer int, status varchar(12), amount numeric(10,2), created timestamp, note text, active bool)
+"""
+_ROWS = """
+insert into orders select g, g % 1000, case when g % 3 = 0 then 'paid' else 'new' end, (g % 100000) / 100.0,
+       timestamp '2020-01-01' + g * interval '1.234567 s', 'note ' || md5(g::text), g % 2 = 0 from generate_series(1, {}) g
+"""
+
+
+def main(arguments: list[str]) -> None:
+    """Measure both hops."""
+    parser = argparse.ArgumentParser(prog="benchmarks verify")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--partitions", type=int, default=4)
+    chosen = parser.parse_args(arguments)
+    settings = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
+    with (
+        tempfile.TemporaryDirectory() as name,
+        KafkaBroker(Path(name) / "kafka", heap="600m", quick_start=False) as broker,
+        postgres_server(18, settings=settings) as server,
+    ):
+        broker.start()
+        _measure(server, broker.bootstrap, Path(name), chosen)
+
+
+def _measure(server: Any, bootstrap: str, directory: Path, chosen: argparse.Namespace) -> None:
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute("create database target")
+        connection.execute(_TABLE)
+        connection.execute(_ROWS.format(chosen.rows))
+        connection.execute("vacuum analyze orders")
+    config = read(
+        "bench",
+        {
+            "connector.class": "io.debezium.connector.postgresql.PostgresConnector", "database.hostname": server.host,
+            "database.port": str(server.port), "database.user": "postgres", "database.dbname": "postgres",
+            "topic.prefix": "bench", "slot.name": "bench", "publication.name": "bench",
+            "publication.autocreate.mode": "filtered", "snapshot.mode": "initial", "decimal.handling.mode": "string",
+            "key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false",
+            "topic.creation.default.partitions": str(chosen.partitions), "topic.creation.default.replication.factor": "1",
+        },
+        bootstrap_servers=bootstrap,
+    )  # fmt: skip
+
+    def run(stop: threading.Event, once: bool, _rows: bool) -> None:
+        worker = Worker(config, lambda _finding: None)
+        worker.stop = stop
+        worker.run(once=once)
+
+    bridge = make_bridge(config, run)
+    run(threading.Event(), True, False)
+    one = Slice(
+        "bench", "bench", ("public.orders",), target=make_url(f"postgresql+psycopg://postgres@{server.host}:{server.port}/target"),
+        ledger=make_url("sqlite://"), directory=directory / "slice",
+    )  # fmt: skip
+    with Ledger(one.ledger, one.name) as ledger:
+        context = Context(one, bridge, ledger)
+        Plan().start(context)
+        Project().start(context)
+        shapes, tables = list(context.shapes.values()), context.target_tables
+        options = Options(memory_rows=chosen.rows * 2)
+        context.close()
+        for hop in (
+            LegacyVerification(bridge, shapes, options), ViewVerification(bridge, one, tables, options),
+        ):  # fmt: skip
+            _report(hop, chosen)
+
+
+def _report(hop: Any, chosen: argparse.Namespace) -> None:
+    best = 0.0
+    for _ in range(chosen.repeat):
+        cpu, started = time.process_time(), time.monotonic()
+        found: HopResult = hop.run()
+        seconds, used = time.monotonic() - started, time.process_time() - cpu
+        assert found.mismatches == 0
+        assert found.rows == chosen.rows
+        best = max(best, found.rows / seconds)
+        print(
+            f"{found.hop}: {found.rows / seconds:>9,.0f} rows/s, {seconds:.2f} s, {used:.2f} s of this process's CPU, "
+            f"{found.as_json()['load']}, load average {os.getloadavg()[0]:.1f}"
+        )
+    print(f"{found.hop}: best {best:,.0f} rows/s; {best / TARGET:.2f} of {TARGET:,}")

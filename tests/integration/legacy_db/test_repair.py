@@ -1,0 +1,81 @@
+"""A topic is mended through the log: rows are read again by the engine, missed deletes are sent again."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from cdc.kafka.client import ClientOptions
+from cdc.kafka.producer import Producer
+from legacy_db.repair import delete_of
+from tests.stack.kafka import KafkaBroker
+from tests.stack.postgres import Database
+from tests.support.consume import read_topic
+from tests.support.engine import pipeline, run_once
+from tests.support.engine_fixtures import StartEngine
+from tests.support.migration import seam, seam_json, seam_toml
+
+
+@pytest.fixture
+def file(database: Database, kafka: KafkaBroker, prefix: str, tmp_path: Path) -> Path:
+    """A pipeline whose topic lacks row 2 and has a row 77 that the table does not hold."""
+    database.execute(
+        'create table t (id integer primary key, "v w" text)', "insert into t select g, 'v' || g from generate_series(1, 5) g",
+    )  # fmt: skip
+    run_once(pipeline(database, kafka.bootstrap, prefix, snapshot__mode="initial"))
+    topic = f"{prefix}.public.t"
+    records = {orjson.loads(record.key)["id"]: record for record in read_topic(kafka.bootstrap, topic)}
+    _send(kafka, topic, delete_of(records[2].value), records[2].key)
+    foreign = orjson.loads(records[1].value)
+    foreign["after"]["id"] = 77
+    _send(kafka, topic, orjson.dumps(foreign), b'{"id":77}')
+    return seam_toml(tmp_path / "seam.toml", database, kafka.bootstrap, prefix, {}, snapshot__mode="initial")
+
+
+def _send(kafka: KafkaBroker, topic: str, value: bytes, key: bytes) -> None:
+    outcome: list[Any] = []
+    with closing(Producer(ClientOptions(kafka.bootstrap))) as producer:
+        producer.send(topic, value, key, on_delivery=lambda error, _message: outcome.append(error))
+        producer.client.flush(20)
+    assert outcome == [None]
+
+
+def test_verify_of_a_file_names_the_differing_keys_and_ends_with_5(file: Path):
+    document = seam_json("verify", str(file), expect=5)
+    table = document["tables"][0]
+    assert (table["rows"], table["missing"], table["extra"], table["different"]) == (5, 1, 1, 0)
+    assert sorted((one["kind"], one["key"]["id"]) for one in table["keys"]) == [("extra", 77), ("missing", 2)]
+    assert not document["equal"]
+    shown = seam("verify", str(file), expect=5)
+    assert "2 rows differ" in shown.stdout
+    assert "--repair" in shown.stderr
+
+
+def test_a_repair_sends_reads_and_deletes_and_then_all_is_equal(file: Path, kafka: KafkaBroker, prefix: str):
+    document = seam_json("verify", str(file), "--repair", "--yes")
+    assert document["equal"]
+    assert document["tables"][0]["rows"] == 5
+    sent = [(r.key, orjson.loads(r.value)["op"] if r.value else None) for r in read_topic(kafka.bootstrap, f"{prefix}.public.t")][-3:]  # fmt: skip
+    assert sent == [(b'{"id":77}', "d"), (b'{"id":77}', None), (b'{"id":2}', "r")]
+    assert seam_json("verify", str(file))["equal"]
+
+
+def test_a_missed_delete_is_not_written_beside_a_running_engine(
+    file: Path, database: Database, kafka: KafkaBroker, prefix: str, start_engine: StartEngine
+):
+    start_engine(pipeline(database, kafka.bootstrap, prefix, snapshot__mode="initial"), database)
+    refused = seam("verify", str(file), "--repair", "--yes", expect=4)
+    assert "stop `seam run`, repair, start it again" in refused.stderr
+
+
+def test_a_repair_asks_first(file: Path):
+    import cli
+    from tests.support.command_line import run
+
+    asked = run(cli.app, "verify", str(file), "--repair", answers="n\n")
+    assert asked.code == 4
+    assert "2 rows" in asked.everything
