@@ -24,7 +24,7 @@ from cdc.postgres.walsender import WAL_SENDER_TIMEOUT_SECONDS, Walsender
 from cdc.relations import Relations
 from cdc.render import Placed, Record
 from cdc.snapshotter import Snapshotter
-from cdc.source import POSITION_HEADER, SourceState
+from cdc.source import POSITION_HEADER, SourceState, WireHeaders
 from cdc.telemetry import Meter
 from cdc.transactional import TransactionalAcknowledger
 from cdc.wire.frames import XLOG_DATA, PrimaryKeepalive, parse_frame
@@ -301,7 +301,7 @@ class Task:
             return
         window, state = self.acks.outside(), self.state
         produce, delivered = self.producer.produce, window.delivered
-        usual = list(state.context_headers) if self.hooks.extended_headers else []
+        usual = list(state.context_headers) if self.hooks.extended_headers else None
         latest = self.hooks.latest
         position, ordinal = state.position if self.hooks.extended_headers else "", state.ordinal
         rows = arrived.rows
@@ -309,10 +309,13 @@ class Task:
             # Transforms have made each record whole, headers included.
             self._send_placed(rows, window)
             rows = []
+        elif not position and not latest:
+            self._send_plain(rows, window, usual)
+            rows = []
         for topic, key, value, own in rows:
             headers = usual if own is None else own
             if position:
-                headers = [*headers, (POSITION_HEADER, f"{position}{ordinal}".encode())]
+                headers = [*(headers or ()), (POSITION_HEADER, f"{position}{ordinal}".encode())]
                 ordinal += 1
             for place in (topic, *latest.get(topic, ())) if latest else (topic,):
                 window.outstanding += 1
@@ -324,6 +327,23 @@ class Task:
         window.when_durable.append(lambda: self._chunk_done(snapshot, arrived.done))
         self.meter.records += len(arrived.rows)
         self.hooks.failpoint("chunk emitted")
+
+    def _send_plain(self, rows: Sequence[Record], window: Window, usual: WireHeaders) -> None:
+        """The rows of a chunk that need nothing more, in the shortest loop: the same records as the longer one sends.
+
+        An empty list of headers would cost as much again as the rest of the call; none costs nothing.
+        """
+        produce, delivered = self.producer.produce, window.delivered
+        for topic, key, value, own in rows:
+            headers = usual if own is None else own
+            window.outstanding += 1
+            try:
+                if headers:
+                    produce(topic, value, key, on_delivery=delivered, headers=headers)  # type: ignore[arg-type] # lists are invariant
+                else:
+                    produce(topic, value, key, on_delivery=delivered)
+            except (BufferError, confluent_kafka.KafkaException) as error:
+                self._send_slowly((topic, key, value, headers), window, error)
 
     def _chunk_done(self, snapshot: Snapshotter, done: Callable[[], None]) -> None:
         done()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -39,6 +40,8 @@ from connectors.retire import write_record
 from connectors.status import pipeline_status
 from connectors.topic_forms import form_findings
 from connectors.worker import Worker
+
+COLLECTOR_THRESHOLDS: Final = (50_000, 20, 100)
 
 File = Annotated[Path, typer.Argument(help="A connector configuration: JSON, .properties or seam.toml.")]
 Only = Annotated[str | None, typer.Option("--only", help="The connector, of a file with several.")]
@@ -92,6 +95,8 @@ def run(
         tell(finding)
     asked = Run(file, config.name, load(file).slices, tuple(settings or ()), bootstrap_servers, once)
     worker = Worker(config, tell)
+    # Rows are many small objects without cycles: with Python's own thresholds the collector looks at them all the time.
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
     _stop_on_signals(worker.stop)
     reporter = _Reporter(worker)
     reporter.start()

@@ -259,3 +259,26 @@ def test_a_record_that_is_refused_is_replaced_by_its_dead_letter():
 
 def _raise(error: Exception) -> None:
     raise error
+
+
+@pytest.mark.parametrize("room", [None, 3])
+def test_the_short_loop_of_chunks_sends_what_the_long_one_does(room):
+    rows = [
+        ("topic", b"1", b"one", None),
+        ("topic", b"2", b"two", [("note", b"x")]),
+        ("other", b"3", None, None),
+        ("topic", None, b"", []),
+    ] * 2
+    sent = []
+    # A latest topic of some other table is what makes the loop the long one.
+    for latest in ({}, {"elsewhere": ("elsewhere.latest",)}):
+        one = Loop(hooks=Hooks(extended_headers=False, latest=latest))
+        one.producer.room = room
+        one.producer.on_poll = one.producer.deliver_all
+        arrived = SimpleNamespace(rows=list(rows), done=lambda: None)
+        one.task._chunk(SimpleNamespace(arrived=lambda _mark, found=arrived: found, as_json=dict), "mark")
+        one.producer.deliver_all()
+        assert one.acks.tracker.outstanding == 0
+        sent.append([(each.topic, each.key, each.value, each.headers or None) for each in one.producer.delivered])
+    assert sent[0] == sent[1]
+    assert len(sent[0]) == len(rows)

@@ -13,7 +13,11 @@ from tests.support.consume import topics
 from tests.support.engine import RunningEngine, pipeline, properties, run_once
 from tests.support.fold import data_events, events, fold_bag, fold_rows, rows_of
 
-every_version = pytest.mark.parametrize("postgres", (15, 16, 17, 18), indirect=True)
+every_version = pytest.mark.parametrize(
+    "postgres",
+    (15, 18, pytest.param(16, marks=pytest.mark.soak), pytest.param(17, marks=pytest.mark.soak)),
+    indirect=True,
+)
 
 
 def initial(database, kafka, prefix, **more):
@@ -168,7 +172,10 @@ KEYS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", list(KEYS))
+QUICK = ("composite", "text", "numeric", "unique index")
+
+
+@pytest.mark.parametrize("kind", [*QUICK, *[pytest.param(k, marks=pytest.mark.soak) for k in KEYS if k not in QUICK]])
 def test_tables_with_keys_of_any_sort_are_read_beside_changes(database, kafka, prefix, kind, monkeypatch):
     columns, rows = KEYS[kind]
     database.execute(f"create table item ({columns}, filler text default repeat('x', 200))", f"insert into item {rows}")
