@@ -288,8 +288,8 @@ def test_no_command_shows_a_secret_in_any_form(line: CommandLine, tmp_path: Path
         "restart": ("live", "--attempts", "1", *quick), "offsets show": ("live",),
     }  # fmt: skip
     running: dict[str, tuple[object, ...]] = {
-        "pause": ("live",), "resume": ("live", *quick), "offsets set": ("live", offsets, *quick), "offsets reset": ("live", *quick),
-        "offsets copy": ("live", "live", *quick), "stop": ("live",), "delete": ("live", "--yes"),
+        "pause": ("live",), "resume": ("live", *quick), "offsets set": ("live", offsets, *quick), "offsets copy": ("live", "live", *quick),
+        "offsets reset": ("live", *quick), "stop": ("live",), "delete": ("live", "--yes"),
     }  # fmt: skip
     assert {*failing, *running} == set(command_names()), "a command is not called here"
 

@@ -196,8 +196,10 @@ def test_without_connect_a_pipeline_is_taken_back_where_that_is_said(pipeline: H
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-def test_many_turns_under_load_with_kills_lose_nothing(pipeline: HandedOver) -> None:
-    turns = 10
+@pytest.mark.parametrize("once", ["requested", "required"])
+def test_many_turns_under_load_with_kills_lose_nothing(pipeline: HandedOver, once: str) -> None:
+    turns = 6
+    pipeline.config["exactly.once.support"] = once
     pipeline.native().kill()  # its slot is there
     with writers(pipeline.database, 3, pause=0.0) as ours:
         for turn in range(turns):
