@@ -49,6 +49,11 @@ class CommandLine:
 @pytest.fixture
 def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
     monkeypatch.chdir(tmp_path)
+    # The fake worker follows at once: what a real one is given to come to rest would be waited for in vain.
+    for name, seconds in {"FAILED_FOR": 0.1, "STALE_FOR": 0.2, "HELD_FOR": 0.05}.items():
+        monkeypatch.setattr(f"connectors.settling.{name}", seconds)
+    for module in ("apply", "operate"):
+        monkeypatch.setattr(f"connectors.{module}.POLL", 0.02)
     directory = tmp_path / "connectors"
     directory.mkdir()
     worker = FakeWorker(lag=0.02)
