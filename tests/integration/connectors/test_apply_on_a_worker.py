@@ -292,6 +292,7 @@ def test_a_worker_that_is_killed_in_the_middle_leaves_a_plain_message_and_the_ne
     files.api.close()
 
 
+@pytest.mark.soak
 def test_a_second_worker_that_joins_in_the_middle_does_not_disturb(
     files: Files, make_connect: MakeConnect, connect: ConnectWorker
 ) -> None:

@@ -162,7 +162,12 @@ def test_a_pipeline_without_slot_and_a_connector_of_another_slot_are_no_pair(pip
 
 def test_a_pipeline_that_began_on_connect_comes_to_the_native_engine_after_its_snapshot(pipeline: HandedOver) -> None:
     pipeline.database.execute("insert into journal (key, seq, op) select 1, n, 'c' from generate_series(1, 20) n")
-    began = {**pipeline.config, "snapshot.mode": "initial", "publication.autocreate.mode": "filtered"}
+    began = {
+        **pipeline.config,
+        "snapshot.mode": "initial",
+        "publication.autocreate.mode": "filtered",
+        "plugin.name": "pgoutput",
+    }
     pipeline.api.create(pipeline.name, began)
     wait_until(lambda: pipeline.runs() and len(pipeline.journal()) == 20, 30, "the snapshot")
     pipeline.done("native")
@@ -191,8 +196,10 @@ def test_without_connect_a_pipeline_is_taken_back_where_that_is_said(pipeline: H
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-def test_many_turns_under_load_with_kills_lose_nothing(pipeline: HandedOver) -> None:
-    turns = 10
+@pytest.mark.parametrize("once", ["requested", "required"])
+def test_many_turns_under_load_with_kills_lose_nothing(pipeline: HandedOver, once: str) -> None:
+    turns = 6
+    pipeline.config["exactly.once.support"] = once
     pipeline.native().kill()  # its slot is there
     with writers(pipeline.database, 3, pause=0.0) as ours:
         for turn in range(turns):
@@ -213,12 +220,25 @@ def test_many_turns_under_load_with_kills_lose_nothing(pipeline: HandedOver) -> 
     assert report.operations > 0
 
 
-def test_a_command_that_is_interrupted_anywhere_can_be_run_again(pipeline: HandedOver, tmp_path: Path) -> None:
-    """Ctrl-C at each step that it tells of, then the same command again."""
+@pytest.mark.parametrize(
+    ("there", "back"),
+    [
+        (("the connector is resumed",), ("is recorded",)),
+        pytest.param(
+            ("is created, stopped", "is asked to leave", "the connector is resumed", "it is watched"),
+            ("is stopped", "is recorded"),
+            marks=pytest.mark.soak,
+        ),
+    ],
+)
+def test_a_command_that_is_interrupted_anywhere_can_be_run_again(
+    pipeline: HandedOver, there: tuple[str, ...], back: tuple[str, ...]
+) -> None:
+    """Ctrl-C at steps that it tells of, then the same command again."""
     with pipeline.native() as engine:
         pipeline.database.execute("insert into journal (key, seq, op) values (1, 1, 'c')")
         engine.caught_up()
-        for step in ("is created, stopped", "is asked to leave", "the connector is resumed", "it is watched"):
+        for step in there:
             with interrupted_at(step):
                 cut = pipeline.hand("connect")
             assert cut.code in (3, 4), cut.everything
@@ -227,7 +247,7 @@ def test_a_command_that_is_interrupted_anywhere_can_be_run_again(pipeline: Hande
     pipeline.done("connect")
     pipeline.database.execute("insert into journal (key, seq, op) values (1, 2, 'u')")
     pipeline.delivered()
-    for step in ("is stopped", "is recorded"):
+    for step in back:
         with interrupted_at(step):
             assert pipeline.hand("native").code == 3
     pipeline.done("native")

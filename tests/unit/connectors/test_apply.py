@@ -64,6 +64,7 @@ def _briefly(seconds: float) -> None:
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.setattr("connectors.settling.FAILED_FOR", 0.1)
     monkeypatch.setattr("connectors.settling.STALE_FOR", 0.2)
+    monkeypatch.setattr("connectors.settling.HELD_FOR", 0.05)
     return Cluster()
 
 
