@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from benchmarks.bench import seam_process
 from connectors.postgres import read
 from connectors.worker import Worker
-from legacy_db.commands import make_bridge
+from legacy_db.context_commands import make_bridge
 from legacy_db.ledger import Ledger
 from legacy_db.slices import Slice
 from legacy_db.steps.base import Context

@@ -16,13 +16,13 @@ from connectors.additions import Run
 from connectors.console import tell
 from connectors.worker import pause
 from legacy_db import machine
-from legacy_db.commands import slice_context
+from legacy_db.context_commands import slice_context
 from legacy_db.ledger import Ledger
 from legacy_db.projection import POLL_SECONDS, ProjectionHeld, Projector
 from legacy_db.slices import Slice, read_slices
 from legacy_db.steps.project import Project
 
-LOOK_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 2.0
 """How often the ledger is asked whether the view is still wanted."""
 
 
