@@ -16,9 +16,10 @@ from typing import Any
 import psycopg
 from sqlalchemy.engine import make_url
 
+from benchmarks.bench import seam_process
 from connectors.postgres import read
 from connectors.worker import Worker
-from legacy_db.commands import make_bridge
+from legacy_db.context_commands import make_bridge
 from legacy_db.ledger import Ledger
 from legacy_db.slices import Slice
 from legacy_db.steps.base import Context
@@ -29,6 +30,7 @@ from legacy_db.verify_model import HopResult, Options
 from legacy_db.verify_view import ViewVerification
 from tests.stack.kafka import KafkaBroker
 from tests.stack.postgres import postgres_server
+from tests.support.waiting import wait_until
 
 TARGET = 400_000
 
@@ -64,18 +66,15 @@ def _measure(server: Any, bootstrap: str, directory: Path, chosen: argparse.Name
         connection.execute(_TABLE)
         connection.execute(_ROWS.format(chosen.rows))
         connection.execute("vacuum analyze orders")
-    config = read(
-        "bench",
-        {
-            "connector.class": "io.debezium.connector.postgresql.PostgresConnector", "database.hostname": server.host,
-            "database.port": str(server.port), "database.user": "postgres", "database.dbname": "postgres",
-            "topic.prefix": "bench", "slot.name": "bench", "publication.name": "bench",
-            "publication.autocreate.mode": "filtered", "snapshot.mode": "initial", "decimal.handling.mode": "string",
-            "key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false",
-            "topic.creation.default.partitions": str(chosen.partitions), "topic.creation.default.replication.factor": "1",
-        },
-        bootstrap_servers=bootstrap,
-    )  # fmt: skip
+    properties = {
+        "connector.class": "io.debezium.connector.postgresql.PostgresConnector", "database.hostname": server.host,
+        "database.port": str(server.port), "database.user": "postgres", "database.dbname": "postgres",
+        "topic.prefix": "bench", "slot.name": "bench", "publication.name": "bench",
+        "publication.autocreate.mode": "filtered", "snapshot.mode": "initial", "decimal.handling.mode": "string",
+        "key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false",
+        "topic.creation.default.partitions": str(chosen.partitions), "topic.creation.default.replication.factor": "1",
+    }  # fmt: skip
+    config = read("bench", properties, bootstrap_servers=bootstrap)
 
     def run(stop: threading.Event, once: bool, _rows: bool) -> None:
         worker = Worker(config, lambda _finding: None)
@@ -95,10 +94,19 @@ def _measure(server: Any, bootstrap: str, directory: Path, chosen: argparse.Name
         shapes, tables = list(context.shapes.values()), context.target_tables
         options = Options(memory_rows=chosen.rows * 2)
         context.close()
-        for hop in (
-            LegacyVerification(bridge, shapes, options), ViewVerification(bridge, one, tables, options),
-        ):  # fmt: skip
-            _report(hop, chosen)
+        # As in daily use, the pipeline runs; otherwise each comparison would start and end one.
+        with seam_process(properties, bootstrap):
+            wait_until(lambda: _active(server), 60, "the engine to stream")
+            for hop in (
+                LegacyVerification(bridge, shapes, options), ViewVerification(bridge, one, tables, options),
+            ):  # fmt: skip
+                _report(hop, chosen)
+
+
+def _active(server: Any) -> bool:
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        row = connection.execute("select active from pg_replication_slots where slot_name = 'bench'").fetchone()
+    return bool(row and row[0])
 
 
 def _report(hop: Any, chosen: argparse.Namespace) -> None:

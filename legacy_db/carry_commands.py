@@ -16,13 +16,14 @@ from connectors.additions import Run
 from connectors.console import tell
 from connectors.worker import pause
 from legacy_db import machine
-from legacy_db.commands import slice_context
+from legacy_db.context_commands import slice_context
 from legacy_db.ledger import Ledger
 from legacy_db.projection import POLL_SECONDS, ProjectionHeld, Projector
 from legacy_db.slices import Slice, read_slices
 from legacy_db.steps.project import Project
 
-LOOK_SECONDS: Final = 1.0
+STILL_SECONDS: Final = 30.0
+LOOK_SECONDS: Final = 2.0
 """How often the ledger is asked whether the view is still wanted."""
 
 
@@ -49,7 +50,7 @@ def carried(run: Run) -> Iterator[list[str]]:
         for carrier in carriers:
             carrier.stop.set()
         for carrier in carriers:
-            carrier.thread.join(60)
+            carrier.end()
 
 
 class SliceCarrier:
@@ -65,7 +66,7 @@ class SliceCarrier:
     Attributes:
         stop: Set it to end; with `--once` what the topics hold then is applied first.
         thread: Where it runs.
-        applied: Records so far.
+        applied: Records, since it last began.
     """
 
     def __init__(self, run: Run, one: Slice) -> None:
@@ -84,6 +85,8 @@ class SliceCarrier:
                 if self._wanted():
                     attempt = 0
                     self._project()
+                    if self.stop.is_set():
+                        return
             except ProjectionHeld:
                 pass  # a command does it at this moment
             except RetriableError as error:
@@ -95,6 +98,17 @@ class SliceCarrier:
             if last or (self.stop.is_set() and not self.run.once):
                 return
             self.stop.wait(pause(attempt, 1.0) if attempt else LOOK_SECONDS)
+
+    def end(self) -> None:
+        """Wait for its end for as long as it gets on; what is not applied then is applied the next time."""
+        while self.thread.is_alive():
+            before = self.applied
+            self.thread.join(STILL_SECONDS)
+            if self.applied == before:
+                return
+
+    def _count(self, records: int) -> None:
+        self.applied = records
 
     def _tell(self, code: str, severity: Severity, text: str) -> None:
         if text != self._told:
@@ -113,14 +127,13 @@ class SliceCarrier:
         """Follow the topics until stopped or not wanted any more."""
         settings, servers = list(self.run.settings), self.run.servers
         with slice_context(Path(self.run.file), self.slice.name, settings, servers, quiet=True) as context:
-            projector = Projector(context.bridge, self.slice, context.target_tables)
+            projector = Projector(context.bridge, self.slice, context.target_tables, self._count)
         try:
             self._tell("SLICE_CARRIED", Severity.NOTE, "its view follows the topics")
             looked = time.monotonic()
             while True:
                 last = self.stop.is_set()
                 done = projector.catch_up(None if self.run.once else self.stop)
-                self.applied += done
                 if last or (self.stop.is_set() and not self.run.once):
                     return
                 if not done:

@@ -21,7 +21,7 @@ from connectors.console import STDOUT, Output, write_json
 from connectors.postgres import PipelineConfig, read
 from connectors.worker import Worker
 from legacy_db import machine
-from legacy_db.commands import make_bridge
+from legacy_db.context_commands import make_bridge
 from legacy_db.diagnose import diagnose
 from legacy_db.ledger import Ledger
 from legacy_db.projection import connect_target

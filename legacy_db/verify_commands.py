@@ -14,7 +14,7 @@ from connectors.console import STDOUT, Output, write_json, write_table
 from connectors.pipeline_commands import OutputOption, Servers, Settings
 from legacy_db import machine
 from legacy_db.bridge import Bridge
-from legacy_db.commands import bridge_of, progress_line, say, say_what_stands_still, slice_context
+from legacy_db.context_commands import bridge_of, progress_line, say, say_what_stands_still, slice_context
 from legacy_db.diagnose import diagnose
 from legacy_db.repair import Repaired, repair
 from legacy_db.shape import TableShape, published_tables, read_shape

@@ -19,7 +19,7 @@ import cli
 from connectors.postgres import PipelineConfig
 from connectors.worker import Worker
 from legacy_db.bridge import Bridge
-from legacy_db.commands import make_bridge
+from legacy_db.context_commands import make_bridge
 from legacy_db.sample.wholesaler import SERVICE_TABLES
 from legacy_db.shape import TableShape, published_tables, read_shape
 from legacy_db.verify import LegacyVerification

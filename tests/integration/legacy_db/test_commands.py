@@ -47,7 +47,7 @@ def test_an_administrator_may_create_the_target(migration: Migration):
     expand = migration.migrate("plan", "--sql").stdout
     with migration.target.connect() as connection:
         connection.execute(expand)
-    migration.to("verified")  # the step sees that its revision is there
+    migration.to("projected")  # the step sees that its revision is there
     assert "ticket_note" in _tables(migration)
     assert "cannot change under it" in migration.migrate("plan", "--sql", expect=4).stderr
 
@@ -56,7 +56,7 @@ def test_constraints_wait_in_the_contract_branch(migration: Migration):
     contract = migration.migrate("plan", "--sql", "--of", "contract").stdout
     assert 'FOREIGN KEY ("ticket_id")' in contract
     assert "visit_reference_key" in contract
-    migration.to("verified")
+    migration.to("projected")
     constraints = (
         "select count(*) from pg_constraint where contype in ('f', 'u') and connamespace = 'service'::regnamespace"
     )
@@ -64,7 +64,7 @@ def test_constraints_wait_in_the_contract_branch(migration: Migration):
     with migration.target.connect() as connection:
         connection.execute(contract)
     assert migration.target.value(constraints) == 5
-    assert migration.status()["state"] == "verified"
+    assert migration.status()["state"] == "projected"
     migration.back()
     assert _tables(migration) == []
 
@@ -73,7 +73,7 @@ def test_the_capture_can_be_made_by_an_administrator(migration: Migration):
     migration.legacy.execute(*migration.migrate("plan", "--sql", "--of", "legacy").stdout.strip().split(";\n"))
     slot = "select slot_name from pg_replication_slots where database = current_database()"
     assert migration.legacy.rows(slot) == [(migration.name,)]
-    migration.to("verified")
+    migration.to("captured")
     migration.back()
     # It was there before us, and stays.
     assert migration.legacy.rows(slot) == [(migration.name,)]

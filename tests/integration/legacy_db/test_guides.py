@@ -68,7 +68,7 @@ def test_the_guide_to_migrations_does_what_it_says(migration: Migration, monkeyp
 def test_the_guide_to_verification_does_what_it_says(migration: Migration, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(migration.file.parent)
     _file(migration, accepted=True)
-    migration.to("verified")
+    migration.to("projected")
     output = _run("verify.md", migration)
     assert len(output) > 5
     assert any('"snapshot_age_seconds"' in text for text in output)
