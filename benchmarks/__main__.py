@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("drain", "latency", "transforms", "connect_plan", "replay", "values")
+ALL = ("drain", "latency", "transforms", "connect_plan", "replay", "values", "views")
 
 
 def main() -> None:

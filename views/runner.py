@@ -448,7 +448,10 @@ class View:
         deadline = time.monotonic() + WHOLE_SECONDS
         while gate is not None and gate.holds_below(ends) and not self._stop.is_set():
             if time.monotonic() > deadline:
-                after(applier.let_go())
+                # A view that goes on stands between two transactions, so what is missing will come; one that is built
+                # may begin in the middle of a large one.
+                if not applier.state.complete:
+                    after(applier.let_go())
                 return
             after(applier.take(follower.read()))
 
