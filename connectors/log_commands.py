@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -346,6 +347,10 @@ def change_of(
 def latest(
     topic: Topic,
     repair: Annotated[bool, typer.Option("--repair", help="Write the missing or wrong records again.")] = False,
+    every: Annotated[
+        float | None,
+        typer.Option("--every", min=0.0, help="Check again after so many seconds, until there is a difference."),
+    ] = None,
     bootstrap_servers: Servers = None,
     file: WorkerFile = None,
     output: OutputOption = Output.table,
@@ -353,6 +358,10 @@ def latest(
     """Check that TOPIC.latest holds the last record of each key of TOPIC, at one cut."""
     options = kafka_of(bootstrap_servers, file)
     found = repair_latest(options, topic) if repair else check_latest(options, topic)
+    while every is not None and not found.wrong and not found.ahead:
+        STDERR.print(f"{topic}: {found.keys} keys, no difference")
+        time.sleep(every)
+        found = repair_latest(options, topic) if repair else check_latest(options, topic)
     if output is Output.json:
         write_json(found.as_json())
     else:

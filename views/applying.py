@@ -9,6 +9,7 @@ from views.batch import Batch, ViewState
 from views.options import ViewConfig
 from views.partials import complete_rows
 from views.store import Store
+from views.transactions import TransactionGate
 from views.unwrap import Unwrapper
 
 
@@ -20,11 +21,14 @@ class Applier:
         config: The view.
         check: See `Unwrapper`.
         state: Where a store that holds nothing yet begins.
+        gate: Holds back transactions that are not whole yet; None lets every record through.
     """
 
     def __init__(
-        self, store: Store, config: ViewConfig, check: Callable[[Any], bool], *, state: ViewState | None = None
-    ) -> None:
+        self, store: Store, config: ViewConfig, check: Callable[[Any], bool], *, state: ViewState | None = None,
+        gate: TransactionGate | None = None,
+    ) -> None:  # fmt: skip
+        self.gate = gate
         self.store = store
         self.config = config
         self.unwrapper = Unwrapper(
@@ -49,7 +53,21 @@ class Applier:
             SchemaIncompatible: As the message says.
             OffsetGone: The same.
         """
+        if self.gate is not None:
+            messages = self.gate.admit(messages)
+            self.unwrapper.state.boundaries = self.gate.offsets()
         batch = self.unwrapper.batch(messages)
+        self.apply(batch)
+        return batch
+
+    @property
+    def holding(self) -> bool:
+        """Whether records wait for the rest of their transaction."""
+        return self.gate is not None and self.gate.holding
+
+    def let_go(self) -> Batch:
+        """Apply what is held, whole or not; returns what was applied."""
+        batch = self.unwrapper.batch([] if self.gate is None else self.gate.admit((), give_up=True))
         self.apply(batch)
         return batch
 

@@ -155,6 +155,7 @@ class ViewState:
         complete: Whether the view was complete as of some end once.
         dead: How many dead letters there were.
         config: Digest of the configuration that shapes the rows.
+        boundaries: Where the topic of transaction boundaries is to be read on from, in a view that shows whole ones.
     """
 
     offsets: Offsets = field(default_factory=dict)
@@ -166,6 +167,7 @@ class ViewState:
     complete: bool = False
     dead: int = 0
     config: str = ""
+    boundaries: Offsets = field(default_factory=dict)
 
     def encode(self) -> bytes:
         """The state as JSON."""
@@ -176,6 +178,7 @@ class ViewState:
                 "truncated": {name: str(position) for name, position in self.truncated.items()},
                 "topic_ids": self.topic_ids, "key_columns": {t: list(names) for t, names in self.key_columns.items()},
                 "seen_until": self.seen_until, "complete": self.complete, "dead": self.dead, "config": self.config,
+                "boundaries": nested(self.boundaries),
             }
         )  # fmt: skip
 
@@ -196,6 +199,7 @@ class ViewState:
                 {name: parse_position(text) for name, text in document["truncated"].items()},
                 document["topic_ids"], {t: tuple(names) for t, names in document["key_columns"].items()},
                 document["seen_until"], document["complete"], document["dead"], document["config"],
+                flat(document.get("boundaries", {})),
             )  # fmt: skip
         except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"a damaged state: {type(error).__name__}") from error
@@ -204,7 +208,7 @@ class ViewState:
         """An independent copy."""
         return ViewState(
             dict(self.offsets), dict(self.guards), dict(self.truncated), dict(self.topic_ids), dict(self.key_columns),
-            self.seen_until, self.complete, self.dead, self.config,
+            self.seen_until, self.complete, self.dead, self.config, dict(self.boundaries),
         )  # fmt: skip
 
 

@@ -81,7 +81,7 @@ def read_to_ends(
         Whether all ends were reached.
     """
     ends = {place: held.end for place, held in bounds.items()}
-    backlog = Backlog(ends, sum(max(0, ends[place] - start) for place, start in starts.items()))
+    backlog = Backlog(ends, sum(max(0, end - starts[place]) for place, end in ends.items()))
     # Compaction and transactions leave offsets without records, so what is left is known only up to that; asking for
     # no more than what is left spares the last wait of a read.
     left = backlog.total

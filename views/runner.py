@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, Final
 from cdc.errors import RetriableError, SeamError, WaitExpired
 from cdc.frontier import Frontier, Waited
 from cdc.kafka.admin import Admin
-from cdc.kafka.follower import Follower, OffsetGone
+from cdc.kafka.follower import Bounds, Follower, OffsetGone
 from cdc.kafka.progress import ProgressFeed
 from cdc.report import Finding, Severity
 from cdc.tokens import AnyToken
@@ -29,11 +29,15 @@ from views.kinds import open_image, open_store, write_image_of
 from views.loading import Backlog, assign, places_of, read_to_ends
 from views.options import ViewConfig
 from views.store import Store
+from views.transactions import LOOK_BACK, TAIL, TransactionGate, boundary_topic
 from views.validity import TopicFacts, reason_to_rebuild, tombstones_gone
 
 HOUSEKEEPING_SECONDS: Final = 1.0
 METADATA_SECONDS: Final = 5.0
 STAMP_SECONDS: Final = 30.0
+WHOLE_SECONDS: Final = 1.0
+"""How long a view that is loaded waits for the rest of the transactions at the ends of its topics."""
+
 PAUSE_SECONDS: Final = 1.0
 
 
@@ -293,14 +297,16 @@ class View:
             else:
                 if self._held is None:
                     self._hold(held)
-                applier = Applier(held.store, config, follower.check)
+                gate, marks = self._gate(follower, bounds, held.store.state, loading=False)
+                applier = Applier(held.store, config, follower.check, gate=gate)
                 self.changes.restart(applier.state.offsets)
                 self.frontier.applied(applier.state.offsets)
                 self.meter.phase = "loading" if not self.complete.is_set() else "live"
-                starts = assign(follower, bounds, applier.state.offsets)
+                starts = assign(follower, {**bounds, **marks}, {**applier.state.offsets, **applier.state.boundaries})
                 whole = read_to_ends(follower, bounds, starts, lambda ms: self._take(applier, ms), self._stop, self._at)
                 if not whole:
                     return
+                self._finish_transactions(follower, applier, bounds, self._after)
                 late = tombstones_gone(applier.unwrapper.state, facts, time.time())
                 if late is not None:
                     self._say("VIEW_REBUILT", f"{late}; the topics are read anew")
@@ -391,14 +397,16 @@ class View:
         asked = time.time()
         bounds = follower.bounds(places_of(follower, config))
         # Records are fetched while the store is opened and what it needs is imported.
-        starts = assign(follower, bounds, {})
+        gate, marks = self._gate(follower, bounds, None, loading=True)
+        starts = assign(follower, {**bounds, **marks}, {})
         store = open_store(config, path)
         try:
             store.begin_load()
             state = ViewState(topic_ids=dict(facts.ids), config=config.digest)
-            applier = Applier(store, config, follower.check, state=state)
+            applier = Applier(store, config, follower.check, state=state, gate=gate)
             if not read_to_ends(follower, bounds, starts, lambda ms: self._load(applier, ms), self._stop, self._at):
                 raise _Stopped  # noqa: TRY301 - the store is closed below, as after any other end
+            self._finish_transactions(follower, applier, bounds, self._load_batch)
             applier.unwrapper.check_keys()
             store.end_load()
             applier.stamp(asked, complete=True)
@@ -408,8 +416,49 @@ class View:
         self.meter.rebuilds += 1
         return applier, number
 
+    # -- source transactions -----------------------------------------------------------------------------------------
+
+    def _gate(
+        self, follower: Follower, bounds: Mapping[Place, Bounds], state: ViewState | None, *, loading: bool
+    ) -> tuple[TransactionGate | None, dict[Place, Bounds]]:
+        """What holds back transactions that are not whole, where the engine tells their boundaries.
+
+        Returns:
+            The gate, and the partitions of the boundaries from where they are to be read.
+        """
+        config = self.config
+        topic = boundary_topic(config.topics, config.transactions) if config.partitions is None else None
+        found = follower.partitions([topic]) if topic is not None else {}
+        if topic is None or topic not in found:
+            return None, {}
+        marks = {}
+        for place, held in follower.bounds({(topic, p) for p in found[topic]}).items():
+            known = None if state is None else state.boundaries.get(place)
+            marks[place] = Bounds(max(held.begin, held.end - LOOK_BACK if known is None else known), held.end)
+        # What lies further back than the tail of a topic belongs to transactions that ended long ago.
+        free = {place: held.end - TAIL for place, held in bounds.items()} if loading else {}
+        say = lambda text: self._say("TRANSACTION_TORN", text)  # noqa: E731 - it needs no name
+        return TransactionGate(topic, config.topics, say=say, free=free), marks
+
+    def _finish_transactions(
+        self, follower: Follower, applier: Applier, bounds: Mapping[Place, Bounds], after: Callable[[Batch], None]
+    ) -> None:
+        """Read on until the transactions at the ends are whole, so that a view is complete between two of them."""
+        gate, ends = applier.gate, {place: held.end for place, held in bounds.items()}
+        deadline = time.monotonic() + WHOLE_SECONDS
+        while gate is not None and gate.holds_below(ends) and not self._stop.is_set():
+            if time.monotonic() > deadline:
+                # A view that goes on stands between two transactions, so what is missing will come; one that is built
+                # may begin in the middle of a large one.
+                if not applier.state.complete:
+                    after(applier.let_go())
+                return
+            after(applier.take(follower.read()))
+
     def _load(self, applier: Applier, messages: Any) -> None:
-        batch = applier.take(messages)
+        self._load_batch(applier.take(messages))
+
+    def _load_batch(self, batch: Batch) -> None:
         self.meter.applied += len(batch)
         for letter in batch.dead:
             self._say("DEAD_LETTER", f"{letter.topic}/{letter.partition}/{letter.offset}: {letter.reason}")
@@ -428,11 +477,12 @@ class View:
         incoming: tuple[Applier, int | None] | None = None
         while not self._stop.is_set():
             messages = follower.read()
-            if messages:
+            taking = applier if incoming is None else incoming[0]
+            if messages or taking.holding:
                 if incoming is None:
                     self._take(applier, messages)
                 else:
-                    incoming[0].take(messages)
+                    taking.take(messages)
             now = time.monotonic()
             if incoming is not None and _reaches(incoming[0].state.offsets, applier.state.offsets):
                 self._switch(*incoming)
@@ -445,8 +495,9 @@ class View:
                 self._builder = None
                 incoming[0].unwrapper.check = follower.check
                 bounds = follower.bounds(places_of(follower, self.config))
-                offsets = incoming[0].state.offsets
-                follower.assign({place: offsets.get(place, held.begin) for place, held in bounds.items()})
+                state = incoming[0].state
+                incoming[0].gate, marks = self._gate(follower, bounds, state, loading=False)
+                assign(follower, {**bounds, **marks}, {**state.offsets, **state.boundaries})
             if now - self._timers.housekeeping > HOUSEKEEPING_SECONDS:
                 self._timers.housekeeping = now
                 self._keep_house(follower, applier, now, idle=not messages, switching=incoming is not None)
@@ -465,7 +516,7 @@ class View:
             fresh = places_of(follower, self.config) - follower.assigned
             if fresh:
                 follower.add({place: held.begin for place, held in follower.bounds(fresh).items()})
-        if idle and not switching and now - timers.stamp > STAMP_SECONDS:
+        if idle and not switching and not applier.holding and now - timers.stamp > STAMP_SECONDS:
             timers.stamp = now
             asked = time.time()
             reached, ends = follower.positions(), follower.ends(follower.assigned)

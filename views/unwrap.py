@@ -269,7 +269,7 @@ class Unwrapper:
         try:
             envelope = _as_envelope(value)
             if envelope is None:
-                row = bytes(_unwrap(value))
+                row = bytes(unwrapped(value))
                 if row == b"null":
                     return change if not self.key else None
                 return self._with_row(change, row, None)
@@ -385,7 +385,7 @@ def _read_headers(change: Change, headers: Sequence[tuple[str, bytes | None]] | 
             change.pipeline = value.decode("utf-8", "replace")
 
 
-def _unwrap(value: bytes) -> bytes | msgspec.Raw:
+def unwrapped(value: bytes) -> bytes | msgspec.Raw:
     """The payload of `{"schema", "payload"}`, or the value itself; checked to be JSON."""
     _checked(value)
     if value.startswith(b'{"schema":'):
@@ -400,7 +400,7 @@ def _as_envelope(value: bytes) -> _Envelope | None:
     """The envelope that a value is, or None for a plain row."""
     if b'"op":' not in value and b'"op" :' not in value:
         return None
-    inner = _unwrap(value)
+    inner = unwrapped(value)
     try:
         envelope = _envelope(inner)
     except msgspec.ValidationError:

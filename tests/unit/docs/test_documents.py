@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 
 from cdc.properties import load
 from connectors.postgres import read
 from connectors.reference import options_page
+from views.options import read_view
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -47,6 +50,39 @@ def test_the_pipeline_of_the_readme_is_a_pipeline(tmp_path):
     config = read(name, properties, bootstrap_servers="localhost:9092", environ={"PGPASSWORD": "secret"})
     assert config.name == "orders"
     assert not config.findings
+
+
+def test_the_views_of_the_guide_are_views(tmp_path):
+    text = (ROOT / "docs/views.md").read_text()
+    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    file = tmp_path / "seam.toml"
+    file.write_text(block)
+    loaded = load(file)
+    kinds = [read_view(loaded, name).kind for name in sorted(loaded.views)]
+    assert kinds == ["sqlite", "sqlite", "memory", "rocksdb"]
+
+
+@pytest.mark.parametrize("guide", ["views.md", "read-your-writes.md"])
+def test_the_commands_of_the_guides_are_parsed_as_they_stand(guide):
+    import cli
+
+    root = typer.main.get_command(cli.app)
+    lines = [
+        line
+        for block in re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / guide).read_text(), re.DOTALL)
+        for line in block.splitlines()
+        if line.startswith("seam ")
+    ]
+    assert lines
+    for line in lines:
+        _, name, *arguments = shlex.split(line)
+        context = root.make_context("seam", [name, *arguments], resilient_parsing=True)
+        command = root.get_command(context, name)
+        if hasattr(command, "get_command"):
+            sub, *arguments = arguments
+            command = command.get_command(context, sub)
+            assert command is not None, f"{guide}: there is no `seam {name} {sub}`"
+        command.make_context(name, list(arguments), parent=context)
 
 
 def test_every_command_that_documents_show_exists():
