@@ -202,4 +202,7 @@ def explain_row(layout: Layout, message: Any, error: Exception, state: SourceSta
                         f"column {column.column.name}: {reason}", table=relation.qualified, position=position,
                         hint="event.processing.failure.handling.mode decides whether such a record stops the pipeline",
                     )  # fmt: skip
+    if isinstance(error, ValueError):
+        # Digits that nobody looks at until a key's header is written.
+        return DecodeError(str(error), table=relation.qualified, position=position)
     return error
