@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,10 +38,12 @@ class Watched:
 
     Attributes:
         cpu_seconds: Of the process and its threads while it was watched.
+        main_seconds: Of its main thread, which runs the interpreter; the rest is librdkafka's.
         peak_rss: Bytes.
     """
 
     cpu_seconds: float = 0.0
+    main_seconds: float = 0.0
     peak_rss: int = 0
 
 
@@ -59,6 +61,8 @@ def watched(pid: int) -> Iterator[Watched]:
                 result.peak_rss = max(result.peak_rss, process.memory_info().rss)
                 now = process.cpu_times()
                 result.cpu_seconds = now.user + now.system - before.user - before.system
+                main = next(thread for thread in process.threads() if thread.id == pid)
+                result.main_seconds = main.user_time + main.system_time
             except psutil.NoSuchProcess:
                 return
 
@@ -157,13 +161,15 @@ def span_seconds(bootstrap: str, topic: str, count: int) -> float:
 
 
 @contextmanager
-def seam_process(config: Mapping[str, str], bootstrap: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`seam run` as its users start it."""
+def seam_process(
+    config: Mapping[str, str], bootstrap: str, *arguments: str, module: Sequence[str] = ("cli",)
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`seam run` as its users start it, or under another module that watches it."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "pipeline.json"
         file.write_text(json.dumps({"name": config["topic.prefix"], "config": dict(config)}))
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "run", str(file), "--bootstrap-servers", bootstrap, *arguments],
+            [sys.executable, "-m", *module, "run", str(file), "--bootstrap-servers", bootstrap, *arguments],
             cwd=ROOT, stdout=subprocess.DEVNULL, stderr=(Path(directory) / "log").open("wb"),
         )  # fmt: skip
         try:
@@ -187,6 +193,12 @@ def walsender_cpu(dsn: str) -> float:
         times = psutil.Process(pid).cpu_times()
         total += times.user + times.system
     return total
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU seconds of a process so far."""
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 def say(text: str) -> None:

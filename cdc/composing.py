@@ -171,13 +171,11 @@ class Writer:
         if self.options.skip_unchanged and self.layout.columns:
             # Debezium looks at the row alone, and loses the change of a key that is not part of it.
             looked_at = [*self.layout.columns, *([] if self.strict else self.key_columns)]
-            same = " and ".join(f"{self.old_as_new(c)} == c{c.variable}" for c in looked_at)
-            self.put(f"if {same}: return ()")
+            self.put(f"if {self.alike(looked_at)}: return ()")
         if self.layout.key:
             self.put("key = " + self.key("o"))
             self.put("new_key = " + self.key("c"))
-            changed = " or ".join(f"o{c.variable} != c{c.variable}" for c in self.key_columns)
-            self.put(f"if {changed}:")
+            self.put(f"if not ({self.alike(self.key_columns)}):")
             self.depth += 1
             self.key_change()
             self.depth -= 1
@@ -232,6 +230,10 @@ class Writer:
     def cell(self, prefix: str, columns: Sequence[LayoutColumn], role: str) -> None:
         """Decode one column; several variables where row and key write it differently."""
         self.put("k = p[n]")
+        for column in columns:
+            if self.hides_null(column):
+                now = f"zo{column.variable} if k == 117 else k == 110" if role == "new after old" else "k == 110"
+                self.put(f"z{prefix}{column.variable} = {now}")
         self.put("if k == 116:")
         self.put("e = n + 5 + from_bytes(p[n+1:n+5], 'big')", deeper=1)
         text = "p[n+5:e]"
@@ -250,6 +252,17 @@ class Writer:
             self.unchanged(f"{prefix}{column.variable}", column, role)
         self.put("n += 1", deeper=1)
         self.put("else: raise ValueError('unknown column kind')")
+
+    def hides_null(self, column: LayoutColumn) -> bool:
+        """Whether NULL is written as the default, so that a change from one to the other does not show."""
+        as_default = self.null_as_default if column.in_value else self.options.key_null_as_default
+        return as_default and column.null is None and column.schema.default is not None
+
+    def alike(self, columns: Sequence[LayoutColumn]) -> str:
+        """The expression of old and new values being the same."""
+        pairs = [f"{self.old_as_new(column)} == c{column.variable}" for column in columns]
+        hidden = [f"zo{column.variable} == zc{column.variable}" for column in columns if self.hides_null(column)]
+        return " and ".join([*pairs, *hidden])
 
     def text(self, variable: str, column: LayoutColumn, text: str, role: str) -> None:
         """A column with a text."""

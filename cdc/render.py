@@ -133,6 +133,7 @@ class ComposedRender:
         options: What the configuration says about records.
         outgrown: See `Outgrown`; without it such a row is an error.
         writer: Writes the source; JSON without a chain when left out.
+        instead: Takes the rows that the function cannot take.
 
     Attributes:
         source: The generated source, for `seam debug render` and for tracebacks.
@@ -140,11 +141,13 @@ class ComposedRender:
     """
 
     def __init__(
-        self, layout: Layout, options: RenderOptions, outgrown: Outgrown | None = None, writer: Writer | None = None
-    ) -> None:
+        self, layout: Layout, options: RenderOptions, outgrown: Outgrown | None = None, writer: Writer | None = None,
+        instead: Render | None = None,
+    ) -> None:  # fmt: skip
         self.layout = layout
         self.options = options
         self.outgrown = outgrown
+        self.instead = instead
         writer = Writer(layout, options) if writer is None else writer
         self.source = writer.source()
         name = f"<render {layout.relation.qualified} #{id(self):x}>"
@@ -163,6 +166,8 @@ class ComposedRender:
 
     def _recover(self, payload: bytes, lsn: bytes, state: SourceState, error: Exception) -> Sequence[Record]:
         """Go on after a row that the generated code could not take, or say what is wrong with it."""
+        if self.instead is not None:
+            return self.instead(payload, lsn, state)
         if isinstance(error, Refusal) and error.why == "null" and self.outgrown is not None:
             return self.outgrown(error.column)(payload, lsn, state)
         try:
@@ -197,4 +202,7 @@ def explain_row(layout: Layout, message: Any, error: Exception, state: SourceSta
                         f"column {column.column.name}: {reason}", table=relation.qualified, position=position,
                         hint="event.processing.failure.handling.mode decides whether such a record stops the pipeline",
                     )  # fmt: skip
+    if isinstance(error, ValueError):
+        # Digits that nobody looks at until a key's header is written.
+        return DecodeError(str(error), table=relation.qualified, position=position)
     return error

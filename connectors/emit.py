@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from cdc.avro_form import AvroCopy, AvroWriter
+from cdc.column_chain import ColumnWriter, tells
 from cdc.composing import Writer
 from cdc.connect_form import ConnectCopy, connect_render
 from cdc.converters.avro import STRATEGIES, AvroConverter, AvroSchemas
@@ -76,6 +77,7 @@ class Emitter:
         self._all_avro = len(self.avro) == 2 and not self.chain.steps
         self.direct = self._all_avro or (json and not self.chain.steps)
         self._unwrap, rest = _parts(self.chain) if json else (None, self.chain)
+        self._columns = rest if self._unwrap is not None and rest.steps and not fits(rest) else None
         self._outer = OuterChain(rest, config.render.topics.prefix) if json and fits(rest) else None
         self._composed = self.direct or self._unwrap is not None or self._outer is not None
 
@@ -116,6 +118,8 @@ class Emitter:
         if self._unwrap is None:
             return Writer(layout, self.config.render)
         try:
+            if self._columns is not None:
+                return ColumnWriter(layout, self.config.render, self._unwrap, self._columns)
             return UnwrapWriter(layout, self.config.render, self._unwrap)
         except Unfit:
             return None
@@ -128,6 +132,9 @@ class Emitter:
         writer, options = self.writer(layout), self.config.render
         if writer is None:
             return connect_render(layout, options, outgrown, self.emit)
+        if self._columns is not None:
+            plain = connect_render(layout, options, outgrown, self.emit)
+            return ComposedRender(layout, options, outgrown, writer, instead=plain).render
         if self._outer is None:
             return ComposedRender(layout, options, outgrown, writer).render
         return self._outer.around(lambda inner: ComposedRender(layout, options, inner, writer).render, outgrown)
@@ -135,7 +142,7 @@ class Emitter:
     def make_copy(self, layout: Layout) -> CopyForm:
         """How rows of a snapshot become records."""
         options, source = self.config.render, self.config.source_options
-        if self.writer(layout) is None:
+        if self._columns is not None or self.writer(layout) is None:
             return ConnectCopy(layout, options, source, self.emit)
         if self._all_avro:
             return AvroCopy(layout, options, source, self._avro_writer(layout))
@@ -172,7 +179,7 @@ class Emitter:
 def _parts(chain: Chain) -> tuple[Unwrap | None, Chain]:
     """The ExtractNewRecordState that a chain begins with, where rows can be unwrapped as text, and what follows it."""
     unwrap, rest = Chain(chain.steps[:1]).unwrap, Chain(chain.steps[1:])
-    if unwrap is None or (rest.steps and not fits(rest)):
+    if unwrap is None or (rest.steps and not fits(rest) and not tells(rest)):
         return None, chain
     # Debezium's deletion is a null that JSON writes as a word.
     if "tombstone" in rest.reads and not unwrap.real_tombstones:

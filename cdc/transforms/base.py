@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any, ClassVar, Final, Generic, Literal, TypeVar
@@ -14,6 +14,7 @@ from cdc.model.record import SourceRecord
 from cdc.model.schema import Schema, Struct
 from cdc.transforms.configdef import ConfigDef
 from cdc.transforms.native.reference import ReferenceReader
+from cdc.transforms.schemas import Columns, Read, columns_of
 
 Part = Literal["topic", "partition", "timestamp", "headers", "key", "value", "tombstone", "position"]
 Parts = frozenset[Part]
@@ -137,6 +138,22 @@ class PartTransform(Transform):
             JavaError: The part cannot be taken.
         """
 
+    def columns(self, schema: Schema) -> tuple[Schema, Columns, Sequence[Callable[[SourceRecord], Any]]] | None:
+        """What the step does with a struct, field by field: for callers that have columns and no struct.
+
+        Args:
+            schema: The struct's schema.
+
+        Returns:
+            The new schema, where its first values come from, and what is asked of the record for the others; None where
+            the step cannot be told so.
+
+        Raises:
+            JavaError: It refuses the schema.
+        """
+        del schema
+        return None
+
     def apply(self, record: SourceRecord) -> SourceRecord | None:
         """The record with its part converted."""
         if self.part == "value":
@@ -148,6 +165,12 @@ class PartTransform(Transform):
         if schema is record.key_schema and value is record.key:
             return record
         return with_key(record, schema, value)
+
+
+def told(schema: Schema, read: Read) -> tuple[Schema, Columns, Sequence[Callable[[SourceRecord], Any]]] | None:
+    """`PartTransform.columns` of a step that adds nothing."""
+    columns = columns_of(read)
+    return None if columns is None else (schema, columns, ())
 
 
 def with_value(record: SourceRecord, schema: Schema | None, value: Any) -> SourceRecord:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 
@@ -25,9 +25,9 @@ from cdc.model.javatypes import (
 )
 from cdc.model.record import SourceRecord
 from cdc.model.schema import DATE, TIME, TIMESTAMP, JavaDate, Schema, Struct, Type
-from cdc.transforms.base import PartTransform, PerSchema, Surroundings, require_map, require_struct
+from cdc.transforms.base import PartTransform, PerSchema, Surroundings, require_map, require_struct, told
 from cdc.transforms.configdef import NO_DEFAULT, REPLACE_NULL_WITH_DEFAULT, ConfigDef, Key, Kind, split, trim
-from cdc.transforms.schemas import Change, Read, field_pairs, struct_like, values_of, with_default
+from cdc.transforms.schemas import Change, Columns, Read, field_pairs, struct_like, values_of, with_default
 from cdc.values.javacalendar import MILLIS_PER_DAY
 from cdc.values.javastring import java_string
 
@@ -239,6 +239,10 @@ class Cast(PartTransform):
         if type(value) is not Struct:
             require_struct(value, _PURPOSE, schema)
         return updated, Struct(updated, read(value.values))
+
+    def columns(self, schema: Schema) -> tuple[Schema, Columns, Sequence[Callable[[SourceRecord], Any]]] | None:
+        """The step field by field."""
+        return None if self._whole is not None else told(*self._plans(schema))
 
     def _schemaless(self, value: Any) -> Any:
         if self._whole is not None:

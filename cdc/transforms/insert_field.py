@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
 from cdc.model.javaerrors import ConfigException, DataError, invalid_value
@@ -24,7 +24,7 @@ from cdc.model.schema import (
 from cdc.model.validation import null_refused
 from cdc.transforms.base import PartTransform, PerSchema, require_map, require_struct
 from cdc.transforms.configdef import REPLACE_NULL_WITH_DEFAULT, ConfigDef, Key, Kind
-from cdc.transforms.schemas import Read, field_pairs, struct_like, values_of
+from cdc.transforms.schemas import Columns, Read, columns_of, field_pairs, struct_like, values_of
 
 _PURPOSE: Final = "field insertion"
 _TIMESTAMP: Final = Schema(Type.INT64, name=TIMESTAMP, version=1)
@@ -126,6 +126,12 @@ class InsertField(PartTransform):
         if self._topic_required and record.topic is None:
             raise null_refused(f'field: "{self._fields[0][0]}"', STRING)
         return updated, Struct(updated, values)
+
+    def columns(self, schema: Schema) -> tuple[Schema, Columns, Sequence[Callable[[SourceRecord], Any]]] | None:
+        """The step field by field."""
+        updated, read = self._plans(schema)
+        columns = columns_of(read)
+        return None if columns is None else (updated, columns, self._getters)
 
     def _schemaless(self, record: SourceRecord, value: dict[str, Any]) -> dict[str, Any]:
         updated = dict(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -24,7 +24,7 @@ from cdc.model.javatypes import (
 )
 from cdc.model.record import SourceRecord
 from cdc.model.schema import JavaDate, Schema, Struct, Type
-from cdc.transforms.base import PartTransform, PerSchema, require_map, require_struct
+from cdc.transforms.base import PartTransform, PerSchema, require_map, require_struct, told
 from cdc.transforms.configdef import (
     NO_DEFAULT,
     REPLACE_NULL_WITH_DEFAULT,
@@ -34,7 +34,7 @@ from cdc.transforms.configdef import (
     non_empty_string,
     values_once,
 )
-from cdc.transforms.schemas import Change, Read, field_pairs, values_of
+from cdc.transforms.schemas import Change, Columns, Read, field_pairs, values_of
 
 _PURPOSE: Final = "mask fields"
 _EMPTY: Final[dict[str, Callable[[], Any]]] = {
@@ -102,6 +102,10 @@ class MaskField(PartTransform):
         if type(value) is not Struct:
             require_struct(value, _PURPOSE, schema)
         return schema, Struct(value.schema, self._plans(value.schema)(value.values))
+
+    def columns(self, schema: Schema) -> tuple[Schema, Columns, Sequence[Callable[[SourceRecord], Any]]] | None:
+        """The step field by field."""
+        return told(schema, self._plans(schema))
 
     def _plan(self, schema: Schema) -> Read:
         masks = {at: self._mask(child) for at, (name, child) in enumerate(field_pairs(schema)) if name in self._names}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final
 
@@ -11,9 +11,9 @@ from cdc.model.javatypes import hash_map_order
 from cdc.model.record import SourceRecord
 from cdc.model.schema import Schema, Struct
 from cdc.model.validation import validate_value
-from cdc.transforms.base import PartTransform, PerSchema, require_map, require_struct
+from cdc.transforms.base import PartTransform, PerSchema, require_map, require_struct, told
 from cdc.transforms.configdef import REPLACE_NULL_WITH_DEFAULT, ConfigDef, Key, Kind, split, values_once
-from cdc.transforms.schemas import Read, field_pairs, struct_like, values_of
+from cdc.transforms.schemas import Columns, Read, field_pairs, struct_like, values_of
 
 _PURPOSE: Final = "field replacement"
 
@@ -71,6 +71,10 @@ class ReplaceField(PartTransform):
             require_struct(value, _PURPOSE, schema)
         updated, read = self._plans(value.schema)
         return updated, Struct(updated, read(value.values))
+
+    def columns(self, schema: Schema) -> tuple[Schema, Columns, Sequence[Callable[[SourceRecord], Any]]] | None:
+        """The step field by field."""
+        return told(*self._plans(schema))
 
     def _plan(self, schema: Schema) -> tuple[Schema, Read]:
         kept = [pair for pair in field_pairs(schema) if self._kept(pair[0])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -137,4 +138,40 @@ def values_of(fields: Sequence[Field], *, replace_null: bool, changes: Mapping[i
             refuse_nulls(taken, count)
         return taken
 
+    read.columns = Columns(tuple(fields), defaults, dict(changes or {}))  # type: ignore[attr-defined] # see `columns_of`
     return read
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What a `Read` does, field by field.
+
+    Attributes:
+        fields: The fields that it takes.
+        defaults: By place: what stands in for a null.
+        changes: By place: what becomes of the value.
+    """
+
+    fields: tuple[Field, ...]
+    defaults: Mapping[int, Any]
+    changes: Mapping[int, Change]
+
+    def at(self, place: int) -> Change:
+        """What becomes of one value; raises where the struct would be refused for it."""
+        field, default, change = self.fields[place], self.defaults.get(place), self.changes.get(place)
+
+        def convert(value: Any) -> Any:
+            if value is None:
+                value = default
+            if change is not None:
+                value = change(value)
+            if value is None and not field.schema.optional and default is None:
+                raise null_refused(f'field: "{field.name}"', field.schema)
+            return value
+
+        return convert
+
+
+def columns_of(read: Read) -> Columns | None:
+    """What a `Read` does, field by field; None where that cannot be told."""
+    return getattr(read, "columns", None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final
 
@@ -10,10 +10,10 @@ from cdc.model.javaerrors import ConfigException, DataError, JavaError, invalid_
 from cdc.model.javatypes import LONG_MAX, LONG_MIN, Byte, Integer, Short, class_name, wrap_integer
 from cdc.model.record import SourceRecord
 from cdc.model.schema import DATE, INT64, STRING, TIME, TIMESTAMP, JavaDate, Schema, Struct, Type
-from cdc.transforms.base import PartTransform, PerSchema, require_map, require_struct
+from cdc.transforms.base import PartTransform, PerSchema, require_map, require_struct, told
 from cdc.transforms.configdef import NO_DEFAULT, REPLACE_NULL_WITH_DEFAULT, ConfigDef, Key, Kind, one_of, trim
 from cdc.transforms.headers import schema_text
-from cdc.transforms.schemas import Change, Read, field_pairs, struct_like, values_of, with_default
+from cdc.transforms.schemas import Change, Columns, Read, field_pairs, struct_like, values_of, with_default
 from cdc.values.javacalendar import MILLIS_PER_DAY
 from cdc.values.simpledateformat import SimpleDateFormat
 
@@ -89,6 +89,10 @@ class TimestampConverter(PartTransform):
         struct = None if value is None else require_struct(value, _PURPOSE, schema)
         updated, read = self._plans(schema)
         return updated, None if struct is None else Struct(updated, read(struct.values))
+
+    def columns(self, schema: Schema) -> tuple[Schema, Columns, Sequence[Callable[[SourceRecord], Any]]] | None:
+        """The step field by field."""
+        return told(*self._plans(schema)) if self._field else None
 
     def _schemaless(self, value: Any) -> Any:
         if value is None or not self._field:

@@ -28,6 +28,7 @@ DROP = {
     "transforms.drop.type": "Filter", "transforms.drop.predicate": "gone", "predicates": "gone",
     "predicates.gone.type": "RecordIsTombstone",
 }  # fmt: skip
+CAST = {"transforms.cast.type": "Cast$Value", "transforms.cast.spec": "id:string,n:string"}
 HOIST = {"transforms.hoist.type": "HoistField$Value", "transforms.hoist.field": "row"}
 
 
@@ -68,6 +69,7 @@ def form_of(emitter: Emitter) -> str:
         ((UNWRAP, DROP), {"seam.compat": "strict"}, "plain"),
         ((ROUTE, UNWRAP), {}, "plain"),
         ((UNWRAP, HOIST), {}, "plain"),
+        ((UNWRAP, CAST), {}, "ColumnWriter"),
         ((HOIST,), {}, "plain"),
         ((ROUTE,), {"value.converter": "org.apache.kafka.connect.storage.StringConverter"}, "plain"),
     ],
