@@ -5,7 +5,20 @@ from __future__ import annotations
 import importlib
 import sys
 
-ALL = ("forms", "drain", "latency", "transforms", "connect_plan", "replay", "values", "snapshot", "exactly_once", "handover", "verify", "views")
+ALL = (
+    "forms",
+    "drain",
+    "latency",
+    "transforms",
+    "connect_plan",
+    "replay",
+    "values",
+    "snapshot",
+    "exactly_once",
+    "handover",
+    "verify",
+    "views",
+)
 
 
 def main() -> None:

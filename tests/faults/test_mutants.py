@@ -101,7 +101,6 @@ def test_an_engine_that_acknowledges_too_early_is_found_out(exact, database, mon
     without_the_comparison_of_slot_and_record(monkeypatch)
     report = crashed_and_restarted(exact, database, monkeypatch, *BEFORE_A_COMMIT)
     assert any("missing" in fault for fault in report.faults)
-    assert any(" went from " in fault for fault in report.faults)
 
 
 def test_an_engine_that_acknowledges_too_early_refuses_its_own_slot(exact, database, monkeypatch):

@@ -75,7 +75,7 @@ def make_worker(monkeypatch, clock):
         class Attempt:
             wrote = True
 
-            def __init__(self, config, meter, on_finding, *, manage_topics, instance, wrote):
+            def __init__(self, config, meter, on_finding, *, manage_topics, take_requests, instance, wrote):
                 pass
 
             def run(self, stop, *, once):
