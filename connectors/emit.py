@@ -49,13 +49,18 @@ class Emitter:
 
     Args:
         config: The configuration.
+        ensure: Called with a topic before its first record, where transforms may have chosen it.
 
     Attributes:
         direct: Whether rows go from text to bytes: no transform, and JSON on both sides.
     """
 
-    def __init__(self, config: PipelineConfig) -> None:
+    def __init__(
+        self, config: PipelineConfig, ensure: Callable[[Sequence[str]], object] = lambda _topics: None
+    ) -> None:
         self.config = config
+        self._ensure = ensure
+        self._ensured: set[str] = set()
         self._tables = ReferenceTopics(config.kafka)
         self.chain = config.chain
         # Reference topics are read to their end before the first record passes.
@@ -65,6 +70,7 @@ class Emitter:
         self.value = self._converter(config.converters[1], null_as_default=config.render.null_as_default)
         plain = all(choice.form is Form.JSON for choice in config.converters)
         self.direct = plain and not self.chain.steps
+        self._positions = "position" in self.chain.reads
 
     def _converter(self, choice: ConverterChoice, *, null_as_default: bool) -> FromConnect:
         if choice.form is Form.AVRO:
@@ -97,13 +103,13 @@ class Emitter:
         """The renderer of a relation."""
         if self.direct:
             return ComposedRender(layout, self.config.render, outgrown).render
-        return connect_render(layout, self.config.render, outgrown, self.emit)
+        return connect_render(layout, self.config.render, outgrown, self._emit_row, positions=self._positions)
 
     def make_copy(self, layout: Layout) -> CopyForm:
         """How rows of a snapshot become records."""
         if self.direct:
             return CopyRender(layout, self.config.render, self.config.source_options)
-        return ConnectCopy(layout, self.config.render, self.config.source_options, self.emit)
+        return ConnectCopy(layout, self.config.render, self.config.source_options, self._emit_row)
 
     def emit(self, record: SourceRecord) -> Sequence[Record]:
         """Transform and convert one record.
@@ -113,6 +119,19 @@ class Emitter:
             ConvertError: A converter did.
         """
         return [self._converted(changed) for changed in self.chain.apply(record)]
+
+    def _emit_row(self, record: SourceRecord) -> Sequence[Record]:
+        """The same for a row, whose topic the transforms may have chosen.
+
+        Raises:
+            TopicMismatch: Its topic is not as declared.
+        """
+        sent = self.emit(record)
+        for topic, *_ in sent:
+            if topic not in self._ensured:
+                self._ensure([topic])
+                self._ensured.add(topic)
+        return sent
 
     def _converted(self, record: SourceRecord) -> Record:
         headers = [(h.name, _HEADERS.from_connect(h.schema, h.value)) for h in record.headers]

@@ -67,6 +67,9 @@ def read_rules(properties: Mapping[str, Any], groups: Sequence[str], problems: l
         replication = _count(own.pop("replication.factor", None), prefix + "replication.factor", problems)
         if group != "default" and not include:
             problems.append(Problem(prefix + "include", "is missing"))
+        if own.get("retention.ms") == FOREVER:
+            # For ever by time is not for ever where the oldest go when a partition has grown large.
+            own.setdefault("retention.bytes", FOREVER)
         rules.append(TopicRule(group, include, exclude, partitions, replication, own))
     return tuple(rules)
 
@@ -170,12 +173,11 @@ class Topics:
             name: value for name, value in rule.config.items() if _canonical(config.get(name)) != _canonical(value)
         }
         for name, value in drift.items():
-            kept = name == "retention.ms" and value == FOREVER
-            why = (
-                f"keeps records for {config.get(name)} ms, for ever is declared"
-                if kept
-                else f"{name} is {config.get(name)}, {value} is declared"
-            )
+            why = f"{name} is {config.get(name)}, {value} is declared"
+            if rule.config.get("retention.ms") == FOREVER and name == "retention.ms":
+                why = f"keeps records for {config.get(name)} ms, for ever is declared"
+            elif rule.config.get("retention.ms") == FOREVER and (name, value) == ("retention.bytes", FOREVER):
+                why = f"keeps {config.get(name)} bytes of each partition, for ever is declared"
             findings.append(
                 Finding("TOPIC_POLICY", Severity.BLOCKS, topic, why,
                         f"kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config {name}={value}")
