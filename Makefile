@@ -10,7 +10,7 @@ demo: install
 	@$(BIN)/seam demo
 
 test: install parts
-	@$(BIN)/python -m pytest tests
+	@$(BIN)/python -m pytest tests --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 soak: install parts
 	@$(BIN)/python -m pytest tests -m soak

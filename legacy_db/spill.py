@@ -22,7 +22,7 @@ import psycopg
 from psycopg import pq
 
 from cdc.errors import SeamError, SourceUnavailable
-from cdc.postgres.connection import Source, connect
+from cdc.postgres.connection import Source, connect, next_result
 from cdc.postgres.faults import by_state
 
 RANGE_BLOCKS: Final = 16_384  # 128 MB: between two of them the snapshot may be renewed, and a resumption may begin
@@ -224,7 +224,7 @@ class Spiller:
                 connection.consume_input()
             else:
                 break
-        while (final := connection.get_result()) is not None:
+        while (final := next_result(connection)) is not None:
             if final.status == pq.ExecStatus.FATAL_ERROR:
                 raise self._error(final)
         return rows

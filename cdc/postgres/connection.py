@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,6 +16,9 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from cdc.postgres.faults import translate
+
+ANSWER_SECONDS: Final = 60.0
+"""How long the rest of an answer may take whose beginning has come."""
 
 TEXT_SETTINGS: Final[dict[str, str]] = {
     "DateStyle": "ISO,\\ YMD",
@@ -115,6 +120,29 @@ def bounded(connection: psycopg.Connection[Any], seconds: float) -> Iterator[Non
         timer.cancel()
         timer.join()
         end.close()
+
+
+def next_result(connection: Any, seconds: float = ANSWER_SECONDS) -> Any:
+    """The next result of a libpq connection, or None at the answer's end.
+
+    `PQgetResult` itself waits inside of libpq with the interpreter locked: a server that falls silent there would stop
+    every thread of this process, and its signals.
+
+    Args:
+        connection: A `psycopg.pq.PGconn`.
+        seconds: How long it may take.
+
+    Raises:
+        psycopg.OperationalError: The time is up, or the connection is gone.
+    """
+    deadline = time.monotonic() + seconds
+    while connection.is_busy():
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise psycopg.OperationalError(f"the server did not end its answer within {seconds:.0f} s")
+        select.select([connection.socket], [], [], left)
+        connection.consume_input()
+    return connection.get_result()
 
 
 def connect(source: Source, *, statement_timeout: str = "60s", **more: Any) -> psycopg.Connection[Any]:

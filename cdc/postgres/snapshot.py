@@ -20,7 +20,7 @@ from psycopg import pq, sql
 from cdc.errors import OperatorError, SourceUnavailable
 from cdc.lsn import LSN
 from cdc.postgres.catalog import Catalog
-from cdc.postgres.connection import Source, connect
+from cdc.postgres.connection import Source, connect, next_result
 from cdc.postgres.faults import by_state
 from cdc.postgres.snapshot_tables import SHAPE, SnapshotTable
 from cdc.visibility import Snapshot
@@ -31,6 +31,7 @@ ITEMS: Final = 2048
 """Places of one page: more than the 1169 rows that the largest page can hold."""
 
 POLL_SECONDS: Final = 1.0
+CANCEL_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class SnapshotReader:
         """End what is being read, from another thread."""
         self._cancelled.set()
         with suppress(psycopg.Error):
-            self.connection.cancel()
+            self.connection.cancel_safe(timeout=CANCEL_SECONDS)
 
     # -- a chunk's transaction ---------------------------------------------------------------------------------------
 
@@ -235,8 +236,8 @@ class SnapshotReader:
     def _leave(self) -> None:
         """End a COPY that nobody wants the rest of."""
         connection = self.connection.pgconn
-        with suppress(psycopg.Error):
-            connection.get_cancel().cancel()
+        with suppress(psycopg.Error, SourceUnavailable):
+            self.connection.cancel_safe(timeout=CANCEL_SECONDS)
             while (size := connection.get_copy_data(1)[0]) != -1:
                 if size == 0:
                     select.select([connection.socket], [], [], POLL_SECONDS)
@@ -246,9 +247,12 @@ class SnapshotReader:
     def _results(self) -> Any:
         """Read results to their end; returns the first that is an error."""
         failed = None
-        while (result := self.connection.pgconn.get_result()) is not None:
-            if failed is None and result.status == pq.ExecStatus.FATAL_ERROR:
-                failed = result
+        try:
+            while (result := next_result(self.connection.pgconn)) is not None:
+                if failed is None and result.status == pq.ExecStatus.FATAL_ERROR:
+                    failed = result
+        except psycopg.Error as error:
+            raise self._lost(error) from error
         return failed
 
     def copy_statement(self, table: SnapshotTable, extent: Extent) -> str:

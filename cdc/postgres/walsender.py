@@ -18,13 +18,12 @@ from psycopg import pq
 
 from cdc.errors import OperatorError, SeamError, SourceUnavailable
 from cdc.lsn import LSN
-from cdc.postgres.connection import Source
+from cdc.postgres.connection import ANSWER_SECONDS, Source, next_result
 from cdc.postgres.faults import by_state, from_text
 from cdc.wire.frames import status_update
 
 WAL_SENDER_TIMEOUT_SECONDS: Final = 120
 CONNECT_SECONDS: Final = 10.0
-ANSWER_SECONDS: Final = 60.0
 _OK = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 
 
@@ -165,7 +164,7 @@ class Walsender:
         """
         result = self._run(command, seconds)
         with self._translated():
-            while self._pg.get_result() is not None:
+            while next_result(self._pg) is not None:
                 pass
         self._check(result)
         return [
@@ -290,9 +289,9 @@ class Walsender:
     def end_of_stream(self) -> SeamError:
         """Why the server ended the COPY: an error of its own, or a shutdown."""
         with self._translated():
-            result = self._pg.get_result()
+            result = next_result(self._pg)
             while result is not None and result.status in (*_OK, pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT):
-                result = self._pg.get_result()
+                result = next_result(self._pg)
         if result is None or result.status == pq.ExecStatus.COPY_BOTH:
             return SourceUnavailable(f"{self.where}: the server ended the stream (it is shutting down)")
         return self._error_of(result)
@@ -310,7 +309,7 @@ class Walsender:
             while time.monotonic() < deadline:
                 size, _ = self._pg.get_copy_data(1)
                 if size == -1:
-                    while self._pg.get_result() is not None and time.monotonic() < deadline:
+                    while next_result(self._pg, max(0.0, deadline - time.monotonic())) is not None:
                         pass
                     return
                 if size == 0:

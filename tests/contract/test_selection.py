@@ -45,9 +45,10 @@ def test_a_mark_that_is_not_soak_does_not_bring_them(tmp_path: Path):
     assert "1 passed, 1 deselected" in run(tmp_path, _TESTS, "-m", "not slow").stdout
 
 
+@pytest.mark.parametrize("processes", ["0", "2"])
 @pytest.mark.parametrize(("ci", "code"), [("true", 1), ("", 0)])
-def test_a_skip_fails_the_run_of_ci(tmp_path: Path, ci: str, code: int):
-    done = run(tmp_path, _SKIPPING, ci=ci)
+def test_a_skip_fails_the_run_of_ci(tmp_path: Path, ci: str, code: int, processes: str):
+    done = run(tmp_path, _SKIPPING, "--numprocesses", processes, ci=ci)
     assert done.returncode == code
     assert "1 passed, 1 skipped" in done.stdout
     assert ("so the run has failed" in done.stdout) == (ci == "true")

@@ -1,17 +1,28 @@
-"""Which tests run, and that none is left out silently.
+"""Which tests run and in which order, and that none is left out silently.
 
-Tests marked `soak` run only when the command line names the mark: `pytest -m soak`. Under CI=true a skipped test fails
-the run: what is missing there is to be installed.
+The quick ones run first, then the files with the longest tests, so that two processes end together. Tests marked
+`soak` run only when the command line names the mark: `pytest -m soak`. Under CI=true a skipped test fails the run: what
+is missing there is to be installed.
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
+_ORDER = ("unit", "faults", "contract", "integration", "differential")
+_TESTS = Path(__file__).parents[1]
+
+
+def _turn(item: pytest.Item) -> int:
+    folder = item.path.relative_to(_TESTS).parts[0] if item.path.is_relative_to(_TESTS) else ""
+    return _ORDER.index(folder) if folder in _ORDER else len(_ORDER)
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=_turn)
     if "soak" in config.option.markexpr:
         return
     soaks = [item for item in items if item.get_closest_marker("soak")]
