@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -103,11 +103,11 @@ def run(
         tell(finding)
     worker = Worker(config, tell)
     _stop_on_signals(worker.stop)
-    with ExitStack() as closing:
+    with ExitStack() as stack:
         if metrics_port is not None:
-            closing.callback(_serve_metrics(worker, metrics_port, metrics_host).close)
+            stack.callback(_serve_metrics(worker, metrics_port, metrics_host).close)
         display = RunDisplay(config.name, worker.meter, STDERR)
-        closing.callback(display.end)
+        stack.callback(display.end)
         display.start()
         worker.run(once=once)
     if output is Output.json:
@@ -152,19 +152,20 @@ def check(
     """Look before the start: what would stop the stream or the legacy application, and the SQL that mends it."""
     config = read_config(file, only, settings, bootstrap_servers, refuse_secrets=refuse_literal_secrets)
     catalog = _catalog(config)
-    if role is not None:
-        script = role_script(catalog, role, config.wanted)
-        if output is Output.json:
-            write_json({"role": role, "sql": script})
-        else:
-            STDOUT.print(script, markup=False)
-        return
-    findings = [
-        *config.findings,
-        *check_database(catalog, config.wanted),
-        *form_findings(config, catalog),
-        *kafka_findings(config, catalog),
-    ]
+    with closing(catalog.connection):
+        if role is not None:
+            script = role_script(catalog, role, config.wanted)
+            if output is Output.json:
+                write_json({"role": role, "sql": script})
+            else:
+                STDOUT.print(script, markup=False)
+            return
+        findings = [
+            *config.findings,
+            *check_database(catalog, config.wanted),
+            *form_findings(config, catalog),
+            *kafka_findings(config, catalog),
+        ]
     write_findings(findings, output)
     blockers = blocking(findings)
     if blockers:

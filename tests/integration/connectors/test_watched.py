@@ -138,13 +138,15 @@ def test_topics_that_transforms_choose_are_created_as_declared_and_records_say_w
 
 
 def test_a_chain_is_tried_on_the_newest_records_of_a_topic(line: Line) -> None:
-    config = pipeline(line.database, line.kafka.bootstrap, line.prefix)
+    schemas = {"key.converter.schemas.enable": "true", "value.converter.schemas.enable": "true"}
+    config = pipeline(line.database, line.kafka.bootstrap, line.prefix, **schemas)
     run_once(config)
     line.database.execute("insert into t select g from generate_series(11, 15) g", "delete from t where id = 15")
     run_once(config)
     topic = f"{line.prefix}.public.t"
     line.write(
         **{
+            **schemas,
             "transforms": "unwrap,name",
             "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState",
             "transforms.unwrap.delete.tombstone.handling.mode": "drop",
@@ -160,7 +162,7 @@ def test_a_chain_is_tried_on_the_newest_records_of_a_topic(line: Line) -> None:
     changed = line.run("transform", "--from-topic", topic, "--max", 4, "--set", f"transforms.name.topic={topic}")
     made = [json.loads(text) for text in changed.out.splitlines()]
     # The last four are the inserts of 14 and 15, the delete of 15 and its tombstone; after it 15 is not known any more.
-    assert [record["value"] for record in made] == [{"id": 14, "known": "14"}, {"id": 15, "known": None}]
+    assert [record["value"]["payload"] for record in made] == [{"id": 14, "known": "14"}, {"id": 15, "known": None}]
     nowhere = run(cli.app, "transform", str(line.file), "--from-topic", topic)
     assert nowhere.code == 2
     assert "--bootstrap-servers" in nowhere.everything
