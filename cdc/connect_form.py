@@ -23,7 +23,9 @@ Emit = Callable[[SourceRecord], Sequence[Record]]
 """Transforms and converters: a Connect record becomes what the producer takes, or nothing."""
 
 
-def connect_render(layout: Layout, options: RenderOptions, outgrown: Outgrown, emit: Emit) -> Render:
+def connect_render(
+    layout: Layout, options: RenderOptions, outgrown: Outgrown, emit: Emit, *, positions: bool = False
+) -> Render:
     """The renderer of a relation that builds Connect records.
 
     Args:
@@ -31,8 +33,9 @@ def connect_render(layout: Layout, options: RenderOptions, outgrown: Outgrown, e
         options: What the configuration says about records.
         outgrown: Gives the renderer whose schema has room for a NULL.
         emit: Transforms and converters.
+        positions: Whether a step looks at the records' positions.
     """
-    rows = RowRecords(layout, options)
+    rows = RowRecords(layout, options, positions=positions)
 
     def render(payload: bytes, lsn: bytes, state: SourceState) -> Sequence[Record]:
         try:

@@ -77,7 +77,7 @@ def copy_tables(
         snapshot: The exported snapshot's name; None for one taken now, per table.
         lsn: `source.lsn` of all rows.
         xid: `source.txId` of all rows.
-        on_progress: Told of each table's rows every 10,000.
+        on_progress: Told of a table's rows every 10,000, and at its first one.
 
     Returns:
         How many rows there were.
@@ -93,11 +93,14 @@ def copy_tables(
         if not reader.end(table, moment):
             raise SourceUnavailable(f"{table.name} was rewritten since its snapshot was taken; it starts again")
 
-    count = 0
+    count = begun = 0
+    last = -1
     tails: dict[tuple[int, str], Any] = {}
     refreshed = 0
     for index, line, marker in marked([rows(table) for table in tables]):
         table = tables[index]
+        if index != last:
+            begun, last = count, index
         render = renders[table.relation.qualified]
         if count - refreshed >= 500:
             # The processing clock of the records; the source's own is one value for the whole snapshot.
@@ -110,6 +113,6 @@ def copy_tables(
         if record is not None:
             send(record)
         count += 1
-        if count % 10_000 == 0:
-            on_progress(table.name, count)
+        if (count - begun) % 10_000 == 1:
+            on_progress(table.name, count - begun)
     return count

@@ -30,7 +30,7 @@ _PLANS: Final = 4096
 
 def fits(chain: Chain) -> bool:
     """Whether a chain can stand around records that are bytes."""
-    if not chain.steps or chain.reads & {"key", "value"} or chain.needs_reader:
+    if not chain.steps or chain.reads & {"key", "value", "position"} or chain.needs_reader:
         return False
     # What a user's step makes of a header's value cannot be told from its bytes.
     return "headers" not in chain.reads or not any(isinstance(s.transform, PythonTransform) for s in chain.steps)
@@ -81,10 +81,12 @@ class OuterChain:
     Args:
         chain: One that `fits`.
         prefix: `topic.prefix`, which some errors tell.
+        there: Called with a topic before its first record, perhaps again later.
     """
 
-    def __init__(self, chain: Chain, prefix: str) -> None:
+    def __init__(self, chain: Chain, prefix: str, there: Callable[[str], None] = lambda _topic: None) -> None:
         self._chain = chain
+        self._there = there
         self._partition = {"server": prefix}
         self._plans: dict[Hashable, _Plan] = {}
         steady = all(
@@ -143,6 +145,7 @@ class OuterChain:
             else (each.name, _HEADERS.from_connect(each.schema, each.value))
             for each in outcome[0].headers
         ]
+        self._there(outcome[0].topic)
         return _Plan(outcome[0].topic, headers, len(marks))
 
     def _run(self, record: Record) -> Sequence[Record]:
@@ -161,6 +164,7 @@ class OuterChain:
             (h.name, h.value.data if isinstance(h.value, _Unread) else _HEADERS.from_connect(h.schema, h.value))
             for h in record.headers
         ]
+        self._there(record.topic)
         wired: Record = (record.topic, _bytes(record, record.key), _bytes(record, record.value), headers or None)
         return Placed.of(wired, record.partition, record.timestamp)
 

@@ -31,9 +31,10 @@ class RowRecords:
     Args:
         layout: How the relation looks.
         options: What the configuration says about records.
+        positions: Whether each record has its position in `source_offset`.
     """
 
-    def __init__(self, layout: Layout, options: RenderOptions) -> None:
+    def __init__(self, layout: Layout, options: RenderOptions, *, positions: bool = False) -> None:
         self.layout = layout
         self.options = options
         self.schema = envelope_schema(layout, options.topics)
@@ -42,6 +43,7 @@ class RowRecords:
         self._before = _bind(layout.columns, lambda column: column.before_schema)
         self._key_columns = _bind(layout.key, lambda column: column.schema)
         self._notes: list[Note] = []
+        self._positions = positions
 
     def records(self, payload: bytes, lsn: int, state: SourceState) -> list[SourceRecord]:
         """The records of one Insert, Update or Delete message.
@@ -127,20 +129,39 @@ class RowRecords:
         for op, key, before, after, moved in changes:
             if op in self.options.skipped:
                 continue
-            records.append(self._record(key, self._envelope(op, before, after, lsn, state), moved, state))
+            value = self._envelope(op, before, after, lsn, state)
+            offset = self._offset(state)
+            headers = self._headers(moved, state)
+            records.append(self._record(key, value, headers, offset))
             if op == "d" and self.options.tombstones:
-                records.append(self._record(key, None, moved, state))
+                # Debezium's tombstone shares the headers of its delete; ours have a position each.
+                offset = self._offset(state)
+                own = headers if self.layout.modes.strict else self._headers(moved, state)
+                records.append(self._record(key, None, own, offset))
         return records
 
-    def _record(
-        self, key: Struct | None, value: Struct | None, moved: tuple[str, Struct | None] | None, state: SourceState
-    ) -> SourceRecord:
+    def _offset(self, state: SourceState) -> dict[str, str] | None:
+        """The position of the next record; that of the headers, where they hold one."""
+        if not self._positions:
+            return None
+        ordinal = state.ordinal
+        if state.position:
+            return {"position": f"{state.position}{ordinal}"}
+        state.ordinal += 1  # no header counts
+        return {"position": f"{state.system_id}/{state.timeline}/{state.commit_lsn}/{ordinal}"}
+
+    def _headers(self, moved: tuple[str, Struct | None] | None, state: SourceState) -> tuple[Header, ...]:
         headers = state.connect_headers(self._notes) if self.options.extended_headers else ()
         if moved is not None:
             headers = (Header(moved[0], self.layout.key_schema, moved[1]), *headers)
+        return headers
+
+    def _record(
+        self, key: Struct | None, value: Struct | None, headers: tuple[Header, ...], offset: dict[str, str] | None
+    ) -> SourceRecord:
         return SourceRecord(
             self.layout.topic, None, self.layout.key_schema, key, None if value is None else self.schema, value,
-            headers=headers, source_partition={"server": self.options.topics.prefix},
+            headers=headers, source_partition={"server": self.options.topics.prefix}, source_offset=offset,
         )  # fmt: skip
 
     def _envelope(self, op: str, before: Struct | None, after: Struct | None, lsn: int, state: SourceState) -> Struct:

@@ -189,7 +189,7 @@ class Task:
         acks, placed = self.acks, self.hooks.placed
         watched = None if self.snapshot is None else self.snapshot.identities
         state.set_clock(time.time_ns())
-        count = records_sent = 0
+        count = others = received = records_sent = 0
         while count < DRAIN_MESSAGES:
             size, view = get_copy_data(1)
             if size <= 0:
@@ -197,9 +197,11 @@ class Task:
                 self.walsender.raise_warning()
                 break
             count += 1
+            received += size
             frame = bytes(view)
             if frame[0] != XLOG_DATA or size < 30 or frame[25] not in _ROWS:
                 self._other(frame)
+                others += 1
                 continue
             try:
                 render = renderers[frame[26:30]]
@@ -235,6 +237,8 @@ class Task:
                     self._send_slowly(record, window, error, payload)
         self.meter.records += records_sent
         self.meter.messages += count
+        self.meter.received_bytes += received
+        self.meter.rows += count - others
         return count
 
     # -- everything that is not a row --------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ class Meter:
     Attributes:
         started: Unix time of the start, seconds.
         messages: Frames taken.
+        received_bytes: Their bytes.
+        rows: Row messages among them.
         records: Records handed to the producer.
         transactions: Commits read.
         blocked: How often the producer's queue was full.
@@ -30,6 +32,8 @@ class Meter:
 
     started: float = field(default_factory=time.time)
     messages: int = 0
+    received_bytes: int = 0
+    rows: int = 0
     records: int = 0
     transactions: int = 0
     blocked: int = 0
@@ -45,8 +49,9 @@ class Meter:
     def as_json(self) -> dict[str, Any]:
         """The figures as a JSON object."""
         return {
-            "phase": self.phase, "messages": self.messages, "records": self.records,
-            "transactions": self.transactions, "blocked": self.blocked, "reconnects": self.reconnects,
+            "phase": self.phase, "messages": self.messages, "received_bytes": self.received_bytes,
+            "rows": self.rows, "records": self.records, "transactions": self.transactions, "blocked": self.blocked,
+            "reconnects": self.reconnects, "flushed_lsn": self.flushed_lsn,
             "seconds": round(time.time() - self.started, 3), "last_error": self.last_error,
             "snapshot": dict(self.snapshot),
         }  # fmt: skip

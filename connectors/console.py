@@ -35,9 +35,10 @@ _COLOURS: Final = {
 }  # fmt: skip
 
 
-def write_json(document: Any) -> None:
-    """The one document of a command."""
-    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+def write_json(document: Any, *, line: bool = False) -> None:
+    """The one document of a command; with `line` one of several, each a line."""
+    option = None if line else orjson.OPT_INDENT_2
+    sys.stdout.write(orjson.dumps(document, option=option, default=str).decode() + "\n")
     sys.stdout.flush()
 
 

@@ -23,8 +23,8 @@ def decorated(session: Session, make_render: MakeRender, requests: Requests | No
 
     def make(layout: Layout, outgrown: Outgrown) -> Render:
         # A table that appears while the stream runs gets its topic before its first record.
-        if session.topics is not None:
-            session.topics.ensure([layout.topic])
+        if not session.config.chain.steps:
+            session.ensure_topics([layout.topic])
         session.forms.ensure(layout)
         render = session.forms.rendered(layout, make_render(layout, outgrown))
         if requests is not None and requests.channels.is_table(layout.relation.qualified):

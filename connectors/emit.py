@@ -56,14 +56,19 @@ class Emitter:
 
     Args:
         config: The configuration.
+        ensure: Called with a topic before its first record, where transforms may have chosen it.
 
     Attributes:
         avro: The converters of the sides that are Avro, `key` and `value`.
         direct: Whether rows go from text to bytes and nothing is done to them then: no transform, and JSON or Avro on both sides.
     """
 
-    def __init__(self, config: PipelineConfig) -> None:
+    def __init__(
+        self, config: PipelineConfig, ensure: Callable[[Sequence[str]], object] = lambda _topics: None
+    ) -> None:
         self.config = config
+        self._ensure = ensure
+        self._ensured: set[str] = set()
         self._tables = ReferenceTopics(config.kafka)
         self.chain = config.chain
         # Reference topics are read to their end before the first record passes.
@@ -76,9 +81,12 @@ class Emitter:
         # Avro has a form of its own; a chain around it would name other subjects.
         self._all_avro = len(self.avro) == 2 and not self.chain.steps
         self.direct = self._all_avro or (json and not self.chain.steps)
+        self._positions = "position" in self.chain.reads
         self._unwrap, rest = _parts(self.chain) if json else (None, self.chain)
         self._columns = rest if self._unwrap is not None and rest.steps and not fits(rest) else None
-        self._outer = OuterChain(rest, config.render.topics.prefix) if json and fits(rest) else None
+        self._outer = None
+        if json and fits(rest):
+            self._outer = OuterChain(rest, config.render.topics.prefix, self._there)
         self._composed = self.direct or self._unwrap is not None or self._outer is not None
 
     def _converter(self, choice: ConverterChoice, *, null_as_default: bool) -> FromConnect:
@@ -131,19 +139,26 @@ class Emitter:
         """The renderer of a relation."""
         writer, options = self.writer(layout), self.config.render
         if writer is None:
-            return connect_render(layout, options, outgrown, self.emit)
+            return self._plain(layout, outgrown)
+        if self._outer is None:
+            self._there(layout.topic)
         if self._columns is not None:
-            plain = connect_render(layout, options, outgrown, self.emit)
+            plain = self._plain(layout, outgrown)
             return ComposedRender(layout, options, outgrown, writer, instead=plain).render
         if self._outer is None:
             return ComposedRender(layout, options, outgrown, writer).render
         return self._outer.around(lambda inner: ComposedRender(layout, options, inner, writer).render, outgrown)
 
+    def _plain(self, layout: Layout, outgrown: Outgrown) -> Render:
+        return connect_render(layout, self.config.render, outgrown, self._emit_row, positions=self._positions)
+
     def make_copy(self, layout: Layout) -> CopyForm:
         """How rows of a snapshot become records."""
         options, source = self.config.render, self.config.source_options
         if self._columns is not None or self.writer(layout) is None:
-            return ConnectCopy(layout, options, source, self.emit)
+            return ConnectCopy(layout, options, source, self._emit_row)
+        if self._outer is None:
+            self._there(layout.topic)
         if self._all_avro:
             return AvroCopy(layout, options, source, self._avro_writer(layout))
         rows = CopyRender(layout, options, source)
@@ -161,6 +176,23 @@ class Emitter:
             ConvertError: A converter did.
         """
         return [self._converted(changed) for changed in self.chain.apply(record)]
+
+    def _emit_row(self, record: SourceRecord) -> Sequence[Record]:
+        """The same for a row, whose topic the transforms may have chosen.
+
+        Raises:
+            TopicMismatch: Its topic is not as declared.
+        """
+        sent = self.emit(record)
+        for topic, *_ in sent:
+            self._there(topic)
+        return sent
+
+    def _there(self, topic: str) -> None:
+        """A topic that the transforms may have chosen is made as declared before its first record."""
+        if self.chain.steps and topic not in self._ensured:
+            self._ensure([topic])
+            self._ensured.add(topic)
 
     def _converted(self, record: SourceRecord) -> Record:
         headers = [(h.name, _HEADERS.from_connect(h.schema, h.value)) for h in record.headers]

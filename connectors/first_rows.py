@@ -61,6 +61,8 @@ class FirstRows:
         Raises:
             SeamError: What ended it; the snapshot is to be started again.
         """
+        waiting = {table.name: {"rows": 0, "estimate": table.rows} for table in tables}
+        self.meter.snapshot = {"phase": "exported", "tables": waiting}
         reader = SnapshotReader(self.source, query_timeout=query_timeout)
         try:
             xid = reader.catalog.value("select txid_current()::int8")
@@ -89,10 +91,18 @@ class FirstRows:
         finally:
             reader.close()
         self._flush()
+        self.meter.snapshot = {**self.meter.snapshot, "phase": "done"}
         return rows
 
     def _progress(self, table: str, rows: int) -> None:
-        self.meter.snapshot = {"phase": "exported", "tables": {table: {"rows": rows}}}
+        tables = dict(self.meter.snapshot["tables"])
+        for name, state in tables.items():
+            if name == table:
+                tables[name] = {**state, "rows": rows}
+                break
+            if not state.get("done"):  # they are read one after the other
+                tables[name] = {**state, "done": True}
+        self.meter.snapshot = {"phase": "exported", "tables": tables}
         self.producer.poll(0)
         self._raise()
 

@@ -6,16 +6,15 @@ import gc
 import signal
 import threading
 import time
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from cdc.errors import ConfigError, OperatorError, SeamError
-from cdc.kafka.admin import Admin
+from cdc.errors import ConfigError, OperatorError
 from cdc.kafka.positions import read_positions
-from cdc.kafka.producer import Producer
 from cdc.postgres.catalog import Catalog
 from cdc.postgres.connection import connect
 from cdc.postgres.preflight import captured, check_database, role_script
@@ -29,19 +28,25 @@ from cdc.postgres.publication import (
 from cdc.postgres.slot import create_slot, drop_slot, read_slots
 from cdc.postgres.walsender import Walsender
 from cdc.properties import load, override
-from cdc.report import Finding, Severity, blocking
+from cdc.report import blocking
 from connectors.additions import Run, carried
 from connectors.console import STDERR, STDOUT, Output, bytes_text, tell, write_findings, write_json, write_table
 from connectors.first_start import recorded_form
+from connectors.kafka_check import kafka_findings
 from connectors.postgres import PipelineConfig, read
 from connectors.postgres_options import OPTIONS
 from connectors.retire import retire as take_back
 from connectors.retire import write_record
+from connectors.run_display import RunDisplay
+from connectors.snapshot_progress import SnapshotProgress
 from connectors.status import pipeline_status
 from connectors.topic_forms import form_findings
 from connectors.worker import Worker
 
 COLLECTOR_THRESHOLDS: Final = (50_000, 20, 100)
+
+if TYPE_CHECKING:
+    from connectors.metrics import MetricsServer
 
 File = Annotated[Path, typer.Argument(help="A connector configuration: JSON, .properties or seam.toml.")]
 Only = Annotated[str | None, typer.Option("--only", help="The connector, of a file with several.")]
@@ -87,6 +92,13 @@ def run(
     settings: Settings = None,
     bootstrap_servers: Servers = None,
     refuse_literal_secrets: RefuseSecrets = False,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option("--metrics-port", min=0, max=65535, help="Answer Prometheus on this port; 0 for a free one."),
+    ] = None,
+    metrics_host: Annotated[
+        str, typer.Option("--metrics-host", help="The address that --metrics-port listens on.")
+    ] = "127.0.0.1",
     output: OutputOption = Output.table,
 ) -> None:
     """Stream a Postgres database into Kafka, in Debezium's format, without a JVM."""
@@ -98,18 +110,27 @@ def run(
     # Rows are many small objects without cycles: with Python's own thresholds the collector looks at them all the time.
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
     _stop_on_signals(worker.stop)
-    reporter = _Reporter(worker)
-    reporter.start()
-    try:
-        with carried(asked):
-            worker.run(once=once)
-    finally:
-        reporter.end()
+    with ExitStack() as stack:
+        if metrics_port is not None:
+            stack.callback(_serve_metrics(worker, metrics_port, metrics_host).close)
+        display = RunDisplay(config.name, worker.meter, STDERR)
+        stack.callback(display.end)
+        display.start()
+        stack.enter_context(carried(asked))
+        worker.run(once=once)
     if output is Output.json:
         write_json({"connector": config.name, **worker.meter.as_json()})
     else:
         meter = worker.meter
         STDERR.print(f"{config.name}: stopped after {meter.records} records of {meter.transactions} transactions")
+
+
+def _serve_metrics(worker: Worker, port: int, host: str) -> MetricsServer:
+    from connectors.metrics import MetricsServer, PipelineCollector
+
+    server = MetricsServer(PipelineCollector(worker.config.name, worker.meter), port, host)
+    STDERR.print(f"metrics: http://{host}:{server.port}/metrics", markup=False)
+    return server
 
 
 def _stop_on_signals(stop: threading.Event) -> None:
@@ -123,34 +144,6 @@ def _stop_on_signals(stop: threading.Event) -> None:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
-
-
-class _Reporter(threading.Thread):
-    """A line on a terminal while a pipeline runs."""
-
-    def __init__(self, worker: Worker) -> None:
-        super().__init__(daemon=True, name="reporter")
-        self.worker = worker
-        self.ended = threading.Event()
-
-    def run(self) -> None:
-        if not STDERR.is_terminal:
-            return
-        before, before_time = 0, time.monotonic()
-        with STDERR.status("starting") as status:
-            while not self.ended.wait(0.5):
-                meter, now = self.worker.meter, time.monotonic()
-                rate = (meter.records - before) / (now - before_time)
-                before, before_time = meter.records, now
-                lag = max(0, meter.server_lsn - meter.flushed_lsn)
-                status.update(
-                    f"{self.worker.config.name}: {meter.phase}, {meter.records:,} records, {rate:,.0f}/s, lag {bytes_text(lag)}"
-                )
-
-    def end(self) -> None:
-        self.ended.set()
-        if self.is_alive():
-            self.join(2.0)
 
 
 def check(
@@ -167,57 +160,24 @@ def check(
     """Look before the start: what would stop the stream or the legacy application, and the SQL that mends it."""
     config = read_config(file, only, settings, bootstrap_servers, refuse_secrets=refuse_literal_secrets)
     catalog = _catalog(config)
-    if role is not None:
-        script = role_script(catalog, role, config.wanted)
-        if output is Output.json:
-            write_json({"role": role, "sql": script})
-        else:
-            STDOUT.print(script, markup=False)
-        return
-    findings = [
-        *config.findings,
-        *check_database(catalog, config.wanted),
-        *form_findings(config, catalog),
-        *_check_kafka(config, catalog),
-    ]
+    with closing(catalog.connection):
+        if role is not None:
+            script = role_script(catalog, role, config.wanted)
+            if output is Output.json:
+                write_json({"role": role, "sql": script})
+            else:
+                STDOUT.print(script, markup=False)
+            return
+        findings = [
+            *config.findings,
+            *check_database(catalog, config.wanted),
+            *form_findings(config, catalog),
+            *kafka_findings(config, catalog),
+        ]
     write_findings(findings, output)
     blockers = blocking(findings)
     if blockers:
         raise typer.Exit(OperatorError.exit_code)
-
-
-def _check_kafka(config: PipelineConfig, catalog: Catalog) -> list[Finding]:
-    try:
-        brokers = Producer(config.kafka).reach(10.0)
-        topics = Admin(config.kafka, seconds=10.0).partitions()
-    except SeamError as error:
-        return [Finding(error.code, Severity.UNKNOWN, config.kafka.bootstrap_servers, error.message)]
-    findings = [Finding("BROKERS", Severity.OK, config.kafka.bootstrap_servers, f"{brokers} answer")]
-    wanted = {
-        config.layout.topics.data(table.schema, table.name): table.qualified
-        for table in captured(catalog.tables(), config.wanted.selection)
-    }
-    shared: dict[str, str] = {}
-    for table in captured(catalog.tables(), config.wanted.selection):
-        topic = config.layout.topics.data(table.schema, table.name)
-        if topic in shared:
-            findings.append(
-                Finding(
-                    "TOPIC_COLLISION", Severity.BLOCKS, topic, f"{shared[topic]} and {table.qualified} would share it"
-                )
-            )
-        shared[topic] = table.qualified
-    missing = sorted(topic for topic in wanted if topic not in topics)
-    if missing:
-        findings.append(
-            Finding(
-                "TOPICS_MISSING",
-                Severity.NOTE,
-                ", ".join(missing[:5]),
-                f"{len(missing)} topics do not exist yet; the broker creates them if it may",
-            )
-        )
-    return findings
 
 
 def status(
@@ -233,7 +193,7 @@ def status(
     while True:
         rows = [pipeline_status(read_config(file, name, settings, bootstrap_servers)) for name in names]
         if output is Output.json:
-            write_json({"connectors": rows})
+            write_json({"connectors": [_status_document(row) for row in rows]}, line=watch)
         else:
             if watch:
                 STDOUT.clear()
@@ -250,9 +210,27 @@ def status(
                     for row in rows
                 ],
             )  # fmt: skip
+            for row in rows:
+                _show_snapshot(row["connector"], row["snapshot"])
         if not watch:
             return
         time.sleep(2.0)
+
+
+def _status_document(row: dict[str, Any]) -> dict[str, Any]:
+    snapshot = row["snapshot"]
+    return {**row, "snapshot": None if snapshot is None else snapshot.as_json()}
+
+
+def _show_snapshot(connector: str, snapshot: SnapshotProgress | None) -> None:
+    """A line, and one for each table that is not done."""
+    if snapshot is None or not snapshot.running:
+        return
+    STDOUT.print(f"{connector} reads its snapshot: {snapshot.text()}", markup=False)
+    for table in snapshot.tables:
+        if not table.done:
+            expected = "" if table.expected is None else f" of about {table.expected:,}"
+            STDOUT.print(f"  {table.name}: {table.rows:,}{expected} rows", markup=False)
 
 
 slots = typer.Typer(no_args_is_help=True, help="Replication slots of a pipeline's server.")

@@ -6,7 +6,7 @@ Whoever needs them takes a session; one call closes them all.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -30,6 +30,7 @@ from cdc.report import Finding, Severity
 from cdc.telemetry import Meter
 from connectors.emit import Emitter
 from connectors.postgres import PipelineConfig
+from connectors.routed import routed
 from connectors.topic_forms import TopicForms
 from connectors.topic_rules import Topics
 
@@ -86,6 +87,7 @@ class Session:
         config = self.config
         self._walsender = Walsender(config.source)
         self.identity = self._walsender.identify()
+        config.chain.learn({"system_id": str(self.identity.system_id), "timeline": str(self.identity.timeline)})
         self._producer = self._make_producer(TRANSACTION_TIMEOUT_MS)
         patience = config.options["seam.retry.timeout.ms"] / 1000
         brokers = self._producer.reach(min(20.0, max(2.0, patience)))
@@ -148,16 +150,28 @@ class Session:
 
     def _ensure_topics(self) -> None:
         assert self.topics is not None
-        names = self.config.layout.topics
+        names, chain = self.config.layout.topics, self.config.chain
         tables = captured(self.catalog.tables(), self.config.wanted.selection)
-        for topic in self.topics.ensure([names.data(table.schema, table.name) for table in tables]):
+        # Where it depends on a record which topic it goes to, that is created before its first one.
+        wanted = [routed(chain, names.data(table.schema, table.name)) or [] for table in tables]
+        self.ensure_topics([topic for topics in wanted for topic in topics])
+
+    def ensure_topics(self, topics: Sequence[str]) -> None:
+        """Topics are there as declared, before their first record.
+
+        Raises:
+            TopicMismatch: One is otherwise than declared.
+        """
+        if self.topics is None:
+            return
+        for topic in self.topics.ensure(topics):
             self.note("TOPIC_CREATED", topic, "is created as declared")
 
     @property
     def emitter(self) -> Emitter:
         """Renders and converts; made when it is first asked for."""
         if self._emitter is None:
-            self._emitter = Emitter(self.config)
+            self._emitter = Emitter(self.config, self.ensure_topics)
         return self._emitter
 
     @property

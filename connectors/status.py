@@ -12,15 +12,20 @@ from cdc.postgres.catalog import Catalog
 from cdc.postgres.connection import connect
 from cdc.postgres.slot import read_slot
 from connectors.postgres import PipelineConfig
+from connectors.snapshot_progress import SnapshotProgress
 
 STALE_SECONDS: Final = 15.0
 
 
 def pipeline_status(config: PipelineConfig) -> dict[str, Any]:
-    """One pipeline's status as a JSON object; what cannot be reached is said in `last_error`, not raised."""
+    """One pipeline's status, ready for JSON but for `snapshot`, a `SnapshotProgress` or None.
+
+    What cannot be reached is said in `last_error`, not raised.
+    """
     row: dict[str, Any] = {
         "connector": config.name, "phase": "unknown", "lag_bytes": None, "lag_seconds": None, "retained_bytes": None,
         "rate": None, "position": None, "slot": config.wanted.slot, "wal_status": None, "records": None, "last_error": None,
+        "snapshot": None,
     }  # fmt: skip
     errors = []
     try:
@@ -43,6 +48,8 @@ def pipeline_status(config: PipelineConfig) -> dict[str, Any]:
         errors.append(error.message)
     else:
         row["position"] = str(record.end_lsn) if record else None
+        if record is not None and record.snapshot:
+            row["snapshot"] = SnapshotProgress.of(record.snapshot)
         if said is not None:
             _add_said(row, said)
     row["last_error"] = "; ".join([*errors, *([row["last_error"]] if row["last_error"] else [])]) or None
@@ -56,5 +63,7 @@ def _add_said(row: dict[str, Any], said: dict[str, Any]) -> None:
     if row["phase"] == "running" and age < STALE_SECONDS:
         row["phase"] = said["phase"]
         row["rate"] = said["rate"]
+        if said.get("snapshot"):
+            row["snapshot"] = SnapshotProgress.of(said["snapshot"], said.get("snapshot_rate"))
         behind = row["lag_bytes"] and said["commit_time"]
         row["lag_seconds"] = max(0.0, time.time() - said["commit_time"]) if behind else 0.0

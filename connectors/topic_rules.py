@@ -67,6 +67,9 @@ def read_rules(properties: Mapping[str, Any], groups: Sequence[str], problems: l
         replication = _count(own.pop("replication.factor", None), prefix + "replication.factor", problems)
         if group != "default" and not include:
             problems.append(Problem(prefix + "include", "is missing"))
+        if own.get("retention.ms") == FOREVER:
+            # For ever by time is not for ever where the oldest go when a partition has grown large.
+            own.setdefault("retention.bytes", FOREVER)
         rules.append(TopicRule(group, include, exclude, partitions, replication, own))
     return tuple(rules)
 

@@ -8,10 +8,12 @@ from typing import Final
 
 from cdc.events import HEARTBEAT_PREFIX, Events
 from cdc.kafka.status import STATUS_TOPIC, encode_status
+from cdc.lsn import LSN
 from cdc.postgres.publication import RecordedPublication
 from cdc.render import Record
 from connectors.first_start import Publications
 from connectors.session import Session
+from connectors.snapshot_progress import RowRate, SnapshotProgress
 
 WATCH_SECONDS: Final = 5.0
 
@@ -36,6 +38,7 @@ class Watch:
         self.heartbeat_seconds = session.config.options["heartbeat.interval.ms"] / 1000
         self._heartbeat_time = self._publication_time = self._status_time = time.monotonic()
         self._status_records = session.meter.records
+        self._snapshot_rate = RowRate()
 
     @property
     def seconds(self) -> float:
@@ -53,6 +56,9 @@ class Watch:
         if now - self._publication_time >= WATCH_SECONDS:
             self._publication_time = now
             self.recorded = self.publications.check(self.recorded).recorded(self.session.captures)
+            # A stream that is behind gets no keepalives, and would seem to have no lag.
+            meter = self.session.meter
+            meter.server_lsn = max(meter.server_lsn, LSN.parse(self.session.catalog.current_lsn()))
             records.append((STATUS_TOPIC, self.session.config.name.encode(), self._status(now), None))
         if self.heartbeat_seconds and now - self._heartbeat_time >= self.heartbeat_seconds:
             self._heartbeat_time = now
@@ -68,4 +74,5 @@ class Watch:
         meter = self.session.meter
         rate = (meter.records - self._status_records) / max(0.001, now - self._status_time)
         self._status_records, self._status_time = meter.records, now
-        return encode_status(meter, rate)
+        rows = SnapshotProgress.of(meter.snapshot).rows
+        return encode_status(meter, rate, self._snapshot_rate.at(now, rows))

@@ -17,15 +17,22 @@ from cdc.telemetry import Meter
 STATUS_TOPIC: Final = "__seam.status"
 
 
-def encode_status(meter: Meter, rate: float) -> bytes:
+def encode_status(meter: Meter, rate: float, snapshot_rate: float | None = None) -> bytes:
     """The status of a pipeline now.
 
     Args:
         meter: Its figures.
         rate: Records per second since the last status.
+        snapshot_rate: Rows of the snapshot per second; None for none.
     """
     return msgspec.json.encode(
-        {**meter.as_json(), "rate": round(rate, 1), "time": time.time(), "commit_time": meter.commit_micros / 1e6}
+        {
+            **meter.as_json(),
+            "rate": round(rate, 1),
+            "snapshot_rate": snapshot_rate,
+            "time": time.time(),
+            "commit_time": meter.commit_micros / 1e6,
+        }
     )
 
 

@@ -30,8 +30,7 @@ class Surroundings:
     Attributes:
         zone: The default time zone of the JVM that the chain is to equal (Cast, header literals).
         strict: `seam.compat=strict`: Debezium's results where they are defects.
-        source: What `seam.transforms.InsertSource` tells, looked at for each record, so that what is known only after
-            the connection may come later.
+        source: What `seam.transforms.InsertSource` tells and is known before the source is reached.
     """
 
     zone: tzinfo = UTC
@@ -72,6 +71,9 @@ class Transform(ABC):
 
     def configure(self) -> None:  # noqa: B027 - a step without options has nothing to read
         """Read the options once."""
+
+    def learn(self, facts: Mapping[str, str]) -> None:  # noqa: B027 - few steps tell of the source
+        """Take facts about the source that are known only once it is reached."""
 
     def open(self, reader: ReferenceReader) -> None:  # noqa: B027 - few steps read anything beside their records
         """Read what the step needs before the first record; called once, where `needs_reader` says so."""

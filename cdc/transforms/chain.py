@@ -97,6 +97,15 @@ class Chain:
         """Whether `open` must be called with a reader of topics before the first record."""
         return any(step.transform.needs_reader for step in self.steps)
 
+    def learn(self, facts: Mapping[str, str]) -> None:
+        """Tell the steps what is known of the source now that it is reached.
+
+        Args:
+            facts: Names of `seam.transforms.InsertSource` -> texts.
+        """
+        for step in self.steps:
+            step.transform.learn(facts)
+
     def open(self, reader: ReferenceReader) -> None:
         """Read what steps need before the first record: reference topics, to their ends.
 

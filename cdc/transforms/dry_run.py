@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from cdc.converters.header import SimpleHeaderConverter
 from cdc.converters.json import JsonConverter
 from cdc.converters.json_reading import JsonReader, parse_json
 from cdc.errors import ConvertError, TransformError
@@ -20,9 +21,12 @@ from cdc.model.record import Header, SinkRecord, SourceRecord
 from cdc.model.schema import Schema
 from cdc.transforms.chain import Chain
 from cdc.transforms.configdef import Kind, parse_type
+from cdc.versions import LogRecord
 
 _MEMBERS: Final = frozenset({"topic", "partition", "timestamp", "key", "value", "headers", "offset", "position"})
 Line = dict[str, Any]
+Given = str | LogRecord
+"""A line, or a record as it lies in Kafka."""
 
 
 def _flag(properties: Mapping[str, str], name: str, default: bool) -> bool:
@@ -35,13 +39,16 @@ class DryRun:
     Args:
         chain: The chain.
         properties: The connector's configuration; its converters say how keys and values are written down.
+        sink: Whether records from Kafka are those of a sink connector, with their offsets.
 
     Raises:
         JavaError: A converter's option cannot be read.
     """
 
-    def __init__(self, chain: Chain, properties: Mapping[str, str]) -> None:
+    def __init__(self, chain: Chain, properties: Mapping[str, str], *, sink: bool = False) -> None:
         self.chain = chain
+        self._sink = sink
+        self._headers = SimpleHeaderConverter()
         self.failed = 0
         self._tolerant = properties.get("errors.tolerance", "none").strip().lower() == "all"
         self._readers: dict[str, JsonReader] = {}
@@ -56,7 +63,7 @@ class DryRun:
                 schemas_enable=schemas, decimal_numeric=numeric, replace_null_with_default=defaults
             )
 
-    def run(self, lines: Iterable[str]) -> Iterator[Line]:
+    def run(self, lines: Iterable[Given]) -> Iterator[Line]:
         """What comes out of the chain, one line a record."""
         for number, record in self._records(lines):
             try:
@@ -66,7 +73,7 @@ class DryRun:
                 continue
             yield from made
 
-    def explain(self, lines: Iterable[str]) -> Iterator[Line]:
+    def explain(self, lines: Iterable[Given]) -> Iterator[Line]:
         """What comes out of each step: `{"line", "step", "class", "applied", "records"}`."""
         for number, record in self._records(lines):
             yield {"line": number, "step": None, "records": [self.document(record)]}
@@ -82,7 +89,7 @@ class DryRun:
             except (TransformError, ConvertError) as error:
                 yield self._failure(number, error)
 
-    def diff(self, lines: Iterable[str]) -> Iterator[Line]:
+    def diff(self, lines: Iterable[Given]) -> Iterator[Line]:
         """Before and after: `{"line", "before", "after", "changed"}`; `changed` lists the members that differ."""
         for number, record in self._records(lines):
             before = self.document(record)
@@ -108,14 +115,35 @@ class DryRun:
             told |= {"class": error.java_class, "message": error.java_message}
         return told
 
-    def _records(self, lines: Iterable[str]) -> Iterator[tuple[int, SourceRecord]]:
+    def _records(self, lines: Iterable[Given]) -> Iterator[tuple[int, SourceRecord]]:
         for number, line in enumerate(lines, start=1):
+            if isinstance(line, LogRecord):
+                yield number, self._from_kafka(line)
+                continue
             if not line.strip():
                 continue
             try:
                 yield number, self.record(line)
             except JavaError as error:
                 raise ConvertError(f"line {number} is no record: {error.shown}") from error
+
+    def _from_kafka(self, given: LogRecord) -> SourceRecord:
+        """The record of a topic, read by the configuration's converters."""
+        parts: dict[str, Any] = {"topic": given.topic, "partition": given.partition, "timestamp": given.timestamp}
+        for side, data in (("key", given.key), ("value", given.value)):
+            try:
+                parts[f"{side}_schema"], parts[side] = self._readers[side].to_connect(data)
+            except JavaError as error:
+                raise ConvertError(
+                    f"the {side} cannot be read: {error.shown}", topic=given.topic, stage=f"{side.upper()}_CONVERTER",
+                    position=f"{given.partition}@{given.offset}",
+                    hint=f"does {side}.converter.schemas.enable say how the topic was written?",
+                ) from error  # fmt: skip
+        parts["headers"] = tuple(Header(name, *self._headers.to_connect(data)) for name, data in given.headers)
+        if self._sink:
+            return SinkRecord(**parts, kafka_offset=given.offset)
+        # A record that a source connector makes has neither partition nor time yet.
+        return SourceRecord(**{**parts, "partition": None, "timestamp": None})
 
     def record(self, line: str) -> SourceRecord:
         """The record that a line holds.

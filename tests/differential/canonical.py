@@ -88,13 +88,13 @@ def _masked(record: Canonical) -> Canonical:
     return replace(record, value=value, headers=headers)
 
 
-# Texts that hold positions and times, in the forms in which Debezium writes them. The groups name the kind of each.
+# Texts that hold positions and times, in the forms in which Debezium and its transforms write them. The groups name the kind of each.
 _NUMBERS: Sequence[tuple[re.Pattern[str], str]] = (
-    (re.compile(r'("sequence":"\[\\")(?P<commit>\d+)'), "commit"),
-    (re.compile(r'("sequence":"\[(?:null|\\"[^"]*\\"),\\")(?P<lsn>\d+)'), "lsn"),
-    (re.compile(r'("lsn":)(?P<lsn>\d+)'), "lsn"),
-    (re.compile(r'("origin_lsn":)(?P<origin>\d+)'), "origin"),
-    (re.compile(r'("txId":)(?P<xid>\d+)'), "xid"),
+    (re.compile(r'("(?:source_)?sequence":"\[\\")(?P<commit>\d+)'), "commit"),
+    (re.compile(r'("(?:source_)?sequence":"\[(?:null|\\"[^"]*\\"),\\")(?P<lsn>\d+)'), "lsn"),
+    (re.compile(r'("(?:source_)?lsn":)(?P<lsn>\d+)'), "lsn"),
+    (re.compile(r'("(?:source_)?origin_lsn":)(?P<origin>\d+)'), "origin"),
+    (re.compile(r'("(?:source_)?txId":)(?P<xid>\d+)'), "xid"),
     (re.compile(r'("id":")(?P<xid>\d+)(?=:\d+")'), "xid"),
     (re.compile(r'("status":"END","id":"[^:"]*:)(?P<end>\d+)'), "end"),
     (re.compile(r'("transaction":\{"id":"[^:"]*:)(?P<lsn>\d+)'), "lsn"),
@@ -105,7 +105,9 @@ _TIMES = (
     (re.compile(r'"ts_ms":\d+(?=,"snapshot")'), '"ts_ms":0'),
     (re.compile(r'"ts_us":\d+,"ts_ns":\d+(?=,"schema")'), '"ts_us":0,"ts_ns":0'),
     (re.compile(r'("status":"(?:BEGIN|END)".*"ts_ms":)\d+'), r"\g<1>0"),
-    (re.compile(r'"db":"[^"]*"'), '"db":"db"'),
+    (re.compile(r'("(?:source_)?db":)"[^"]*"'), r'\g<1>"db"'),
+    # Rows whose source was flattened, or stands beside them.
+    (re.compile(r'("source_ts_[mun]s":|"__committed":)\d+'), r"\g<1>0"),
 )
 
 
@@ -124,6 +126,7 @@ def renumbered(records: Sequence[Canonical]) -> list[Canonical]:
             record,
             key=None if record.key is None else _BOUNDARY_KEY.sub(r"\g<1>0\g<2>", _ranked(record.key, ranks)),
             value=None if record.value is None else _ranked(record.value, ranks),
+            headers=tuple((name, "db" if name == "__db" else text) for name, text in record.headers),
         )
         for record in records
     ]

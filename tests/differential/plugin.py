@@ -20,7 +20,8 @@ from tests.differential.script import Script, scripts_in
 
 SCRIPTS = Path(__file__).parent / "scripts"
 
-LIVE = ("operations/default_identity", "whole/shop", "ddl/in_transaction", "options/transaction_metadata")
+LIVE = ("operations/default_identity", "whole/shop", "ddl/in_transaction", "options/transaction_metadata",
+        "chains/unwrap", "chains/fields", "chains/headers")  # fmt: skip
 """The scripts that also run live in every test run: together they go through all parts of the harness."""
 
 _ARGUMENTS = ("recorded_script", "live_script", "soak_script")

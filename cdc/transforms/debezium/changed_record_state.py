@@ -11,6 +11,7 @@ from cdc.transforms.configdef import ConfigDef, Key, Kind
 from cdc.transforms.debezium.envelopes import is_change_event
 from cdc.transforms.debezium.javahash import java_equals
 from cdc.transforms.debezium.options import blank
+from cdc.transforms.debezium.shared_headers import SharedHeaders
 from cdc.transforms.schemas import struct_field
 
 
@@ -28,6 +29,7 @@ class ExtractChangedRecordState(Transform):
         """Read the names."""
         self._changed = self._head("header.changed.name")
         self._unchanged = self._head("header.unchanged.name")
+        self._shared = SharedHeaders() if self.surroundings.strict else None
 
     def _head(self, option: str) -> tuple[str, Schema] | None:
         name = self.texts.get(option)
@@ -37,6 +39,8 @@ class ExtractChangedRecordState(Transform):
 
     def apply(self, record: SourceRecord) -> SourceRecord:
         """The record with the headers."""
+        if self._shared is not None:
+            record = self._shared.of(record)
         if record.value is None or not is_change_event(record):
             return record
         event = require_struct(record.value, "Record value should be struct.")
@@ -51,4 +55,7 @@ class ExtractChangedRecordState(Transform):
                 (unchanged if java_equals(value, old) else changed).append(field.name)
         heads = [(self._changed, changed), (self._unchanged, unchanged)]
         added = [Header(head[0], head[1], names) for head, names in heads if head is not None]
-        return record.replace(headers=(*record.headers, *added)) if added else record
+        headers = (*record.headers, *added)
+        if self._shared is not None:
+            self._shared.keep(record, headers)
+        return record.replace(headers=headers) if added else record

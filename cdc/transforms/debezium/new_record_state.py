@@ -14,6 +14,7 @@ from cdc.transforms.base import PerSchema, Surroundings, Transform, require_stru
 from cdc.transforms.configdef import ConfigDef, Key, Kind, split, trim
 from cdc.transforms.debezium.envelopes import is_change_event, null_pointer, typed_member
 from cdc.transforms.debezium.options import blank, literal, literal_checked_by_worker
+from cdc.transforms.debezium.shared_headers import SharedHeaders
 from cdc.transforms.replace_field import ReplaceField, ReplaceFieldKey, ReplaceFieldValue
 from cdc.transforms.schemas import Read, field_named, field_pairs, struct_field, struct_like, values_of
 
@@ -157,18 +158,23 @@ class ExtractNewRecordState(Transform):
         self._marked = PerSchema(self._marked_schema)
         self._appended: dict[tuple[int, int], tuple[Schema, Schema, _Appended]] = {}
         self._heads = PerSchema(self._head_schemas)
+        self._shared: SharedHeaders | None = None
         if self._add_headers:
             self.reads = frozenset({"value", "headers"})
+            if self.surroundings.strict:
+                self._shared = SharedHeaders()
 
     @property
     def unwrap(self) -> Unwrap | None:
         """The options, where the renderer can carry them out; None where rows or headers steer the result."""
-        if self._route_by is not None or not blank(self._drop_header):
+        if self._route_by is not None or not blank(self._drop_header) or self._shared is not None:
             return None
         return Unwrap(self._mode, self._add_fields, self._add_headers, self._replace_null, not self.surroundings.strict)
 
     def apply(self, record: SourceRecord) -> SourceRecord | None:
         """The unwrapped record."""
+        if self._shared is not None:
+            record = self._shared.of(record)
         event = record.value
         if event is None:
             if self._mode != "rewrite-with-tombstone":
@@ -182,6 +188,8 @@ class ExtractNewRecordState(Transform):
         if self._add_headers:
             found = self._heads(event.schema)
             headers = (*headers, *[Header(ref.new_name, schema, ref.value_in(event)) for ref, schema in found])
+            if self._shared is not None:
+                self._shared.keep(record, headers)
         if _row_of(event, "after") is not None:
             return self._changed(record, event, headers)
         return None if _row_of(event, "before") is None else self._deleted(record, event, headers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar, Final
 
@@ -61,6 +61,11 @@ class InsertSource(Transform):
         if "position" in self._facts:
             self.reads |= {"position"}
         self._plans = PerSchema(self._plan)
+        self._source = dict(self.surroundings.source)
+
+    def learn(self, facts: Mapping[str, str]) -> None:
+        """Take the facts, over those that are known already."""
+        self._source |= facts
 
     def apply(self, record: SourceRecord) -> SourceRecord:
         """The record with the facts."""
@@ -79,7 +84,7 @@ class InsertSource(Transform):
     def _text(self, fact: str, record: SourceRecord) -> str | None:
         if fact == "position":
             return _position(record)
-        return self._version if fact == "version" else self.surroundings.source.get(fact)
+        return self._version if fact == "version" else self._source.get(fact)
 
     def _plan(self, schema: Schema) -> tuple[Schema, Read]:
         added = [(name, OPTIONAL_STRING) for name in self._names]

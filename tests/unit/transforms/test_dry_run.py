@@ -9,6 +9,9 @@ import typer
 from typer.testing import CliRunner
 
 from cdc.errors import ConfigError, ConvertError, TransformError
+from cdc.transforms import compile_chain
+from cdc.transforms.dry_run import DryRun, line_text
+from cdc.versions import LogRecord
 from connectors.transform_commands import transform
 
 SCHEMA = {"type": "struct", "fields": [{"type": "int32", "optional": False, "field": "id"}], "optional": False}
@@ -116,3 +119,18 @@ def test_a_chain_that_reads_kafka_is_refused_here(run):
     lookup = {"type": "seam.transforms.Lookup", "topic": "t", "key.field": "id", "fields": "name"}
     with pytest.raises(ConfigError, match="reads its reference topic from Kafka"):
         run({"transforms": "a"} | {f"transforms.a.{name}": text for name, text in lookup.items()})
+
+
+def test_a_record_of_a_topic_is_read_by_the_files_converters():
+    plain = {"key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false"}
+    kept = LogRecord("t", 2, 7, 1000, b'{"id":1}', b'{"id":1,"n":2.5}', (("weight", b"3"), ("none", None)))
+    (source,) = DryRun(compile_chain(plain), plain).run([kept])
+    assert json.loads(line_text(source)) == {
+        "topic": "t", "partition": None, "timestamp": None, "key": {"id": 1}, "value": {"id": 1, "n": 2.5},
+        "headers": [{"name": "weight", "schema": {"type": "int8", "optional": False}, "value": 3},
+                    {"name": "none", "schema": None, "value": None}],
+    }  # fmt: skip
+    (sink,) = DryRun(compile_chain(plain), plain, sink=True).run([kept])
+    assert (sink["partition"], sink["timestamp"], sink["offset"]) == (2, 1000, 7)
+    with pytest.raises(ConvertError, match="the key cannot be read"):
+        list(DryRun(compile_chain({}), {}).run([kept]))

@@ -148,9 +148,9 @@ def test_a_lookup_that_was_not_opened_takes_no_record():
 
 
 def test_what_is_known_of_the_source_may_come_after_the_chain():
-    source = {}
-    made = chain("seam.transforms.InsertSource", Surroundings(source=source), facts="system_id")
-    source["system_id"] = "74"
+    made = chain("seam.transforms.InsertSource", Surroundings(source={"slot": "a"}), facts="system_id,slot")
+    assert [header.value for header in made.apply(row())[0].headers] == [None, "a"]
+    made.learn({"system_id": "74"})
     assert made.apply(row())[0].headers[0].value == "74"
 
 
