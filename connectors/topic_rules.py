@@ -16,6 +16,7 @@ from cdc.report import Finding, Severity
 
 _PREFIX: Final = "topic.creation."
 FOREVER: Final = "-1"
+_ENDS: Final = {"retention.ms": "records for {} ms", "retention.bytes": "{} bytes of each partition"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,26 +173,18 @@ class Topics:
         drift = {
             name: value for name, value in rule.config.items() if _canonical(config.get(name)) != _canonical(value)
         }
-        if rule.config.get("retention.ms") == FOREVER:
-            # Bytes end what time does not.
-            drift |= {"retention.bytes": FOREVER} if _ends_by_size(rule.config, config) else {}
         for name, value in drift.items():
-            unit = {"retention.ms": "for {} ms", "retention.bytes": "up to {} bytes"}.get(name)
+            end = _ENDS.get(name) if value == FOREVER else None
             why = (
-                f"keeps records {unit.format(config.get(name))}, for ever is declared"
-                if unit is not None and value == FOREVER
-                else f"{name} is {config.get(name)}, {value} is declared"
+                f"{name} is {config.get(name)}, {value} is declared"
+                if end is None
+                else f"keeps {end.format(config.get(name))}, for ever is declared"
             )
             findings.append(
                 Finding("TOPIC_POLICY", Severity.BLOCKS, topic, why,
                         f"kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config {name}={value}")
             )  # fmt: skip
         return findings
-
-
-def _ends_by_size(declared: Mapping[str, str], found: Mapping[str, str]) -> bool:
-    """Whether a topic that is to be kept for ever has a size where it ends, which nobody declared."""
-    return "retention.bytes" not in declared and found.get("retention.bytes", FOREVER) != FOREVER
 
 
 def _canonical(value: str | None) -> str | None:

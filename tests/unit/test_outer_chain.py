@@ -39,7 +39,7 @@ STEPS: dict[str, st.SearchStrategy[dict[str, str]]] = {
     ),
     KAFKA + "DropHeaders": st.lists(st.sampled_from([*HEADERS, "origin"]), min_size=1, max_size=3, unique=True).map(lambda n: {"headers": ",".join(n)}),
     KAFKA + "Filter": st.just({}),
-    "seam.transforms.InsertSource": st.just({"facts": "host,slot:from,position"}),
+    "seam.transforms.InsertSource": st.just({"facts": "host,slot:from"}),
 }  # fmt: skip
 PREDICATES: dict[str, dict[str, str]] = {
     "deleted": {"type": KAFKA + "predicates.RecordIsTombstone"},
@@ -211,3 +211,19 @@ def test_a_step_that_changes_what_it_says_it_does_not_read_is_refused():
 )
 def test_a_chain_that_looks_into_the_row_keeps_the_plain_form(step):
     assert not fits(compile_chain({"transforms": "a", "transforms.a.type": step, "transforms.a.fields": "id"}))
+
+
+def test_a_chain_that_tells_positions_is_left_to_the_plain_form():
+    step = {"type": "seam.transforms.InsertSource", "facts": "position"}
+    assert not fits(compile_chain({"transforms": "s", **{f"transforms.s.{k}": v for k, v in step.items()}}))
+
+
+def test_a_topic_that_the_chain_chooses_is_told_before_its_first_record():
+    chain = compile_chain({
+        "transforms": "s", "transforms.s.type": KAFKA + "RegexRouter",
+        "transforms.s.regex": ".*", "transforms.s.replacement": "all",
+    })  # fmt: skip
+    told: list[str] = []
+    outer = OuterChain(chain, "p", told.append)
+    assert [sent[0] for _ in range(2) for sent in outer.apply(("p.a", b"k", b"v", None))] == ["all", "all"]
+    assert told == ["all"]

@@ -48,7 +48,7 @@ def test_a_missing_topic_is_created_as_declared():
     broker = Broker()
     made = Topics(rules(**declared(partitions="6", retention__ms="-1")), broker).ensure(["orders", "orders"])
     assert made == ["orders"]
-    assert broker.created == [("orders", 6, -1, {"retention.ms": "-1"})]
+    assert broker.created == [("orders", 6, -1, {"retention.ms": "-1", "retention.bytes": "-1"})]
 
 
 def test_nothing_is_created_or_compared_where_nothing_is_declared():
@@ -86,8 +86,8 @@ def test_another_number_of_partitions_is_refused():
 @pytest.mark.parametrize(
     ("found", "says", "mends"),
     [
-        ({"retention.ms": "604800000"}, "keeps records for 604800000 ms", "retention.ms=-1"),
-        ({"retention.ms": "-1", "retention.bytes": "1000"}, "keeps records up to 1000 bytes", "retention.bytes=-1"),
+        ({"retention.ms": "604800000", "retention.bytes": "-1"}, "keeps records for 604800000 ms", "retention.ms=-1"),
+        ({"retention.ms": "-1", "retention.bytes": "1000"}, "keeps 1000 bytes of each partition", "retention.bytes=-1"),
     ],
 )
 def test_for_ever_with_an_end_is_refused_with_the_command_that_mends_it(found, says, mends):
