@@ -51,7 +51,7 @@ class Meter:
         return {
             "phase": self.phase, "messages": self.messages, "received_bytes": self.received_bytes,
             "rows": self.rows, "records": self.records, "transactions": self.transactions, "blocked": self.blocked,
-            "reconnects": self.reconnects, "flushed_lsn": self.flushed_lsn,
+            "reconnects": self.reconnects, "flushed_lsn": int(self.flushed_lsn),
             "seconds": round(time.time() - self.started, 3), "last_error": self.last_error,
             "snapshot": dict(self.snapshot),
         }  # fmt: skip
