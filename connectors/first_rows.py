@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-import psycopg
-
 from cdc.acks import AckTracker
 from cdc.errors import BrokerUnavailable, SourceUnavailable
 from cdc.exported import copy_tables
@@ -139,7 +137,7 @@ class ExportedSnapshot:
     """
 
     def __init__(self, source: Source) -> None:
-        self._connection: psycopg.Connection[Any] = connect(source, statement_timeout="0")
+        self._connection = connect(source, statement_timeout="0")
         with translated(source, "exporting a snapshot of"):
             self._connection.execute("begin isolation level repeatable read read only")
             row = self._connection.execute("select pg_export_snapshot(), pg_current_wal_lsn()::text").fetchone()
