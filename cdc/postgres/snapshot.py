@@ -283,7 +283,10 @@ class SnapshotReader:
             query += sql.SQL(" order by {} fetch first {} rows with ties").format(
                 self._key(table), sql.Literal(extent.limit)
             )
-        return sql.SQL("copy ({}) to stdout").format(query).as_string(self.connection)
+        # Any other encoding makes the server end the COPY at a text that is not of it, without naming the column.
+        unchecked = self.connection.info.parameter_status("server_encoding") == "SQL_ASCII"
+        options = sql.SQL(" with (encoding 'SQL_ASCII')" if unchecked else "")
+        return sql.SQL("copy ({}) to stdout{}").format(query, options).as_string(self.connection)
 
     @staticmethod
     def _key(table: SnapshotTable) -> sql.Composable:

@@ -95,6 +95,9 @@ class Walsender:
         self._pg.notice_handler = self._notice
         self._fd = self._pg.socket
         self.get_copy_data = self._pg.get_copy_data
+        if self._pg.parameter_status(b"server_encoding") == b"SQL_ASCII":
+            # With UTF8 the server ends the stream at a text that is none, and names neither table nor column.
+            self.execute("set client_encoding to SQL_ASCII")
 
     def _connect(self) -> None:
         # libpq's blocking calls would hold up every other thread of this process, and signals.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from cdc.errors import ConfigError, DecodeError
 from cdc.report import Finding
 from tests.differential.capture import by_seam, prepare
 from tests.differential.script import parse_script
-from tests.stack.postgres import Database
+from tests.stack.postgres import Database, PostgresServer, fresh_database
 from tests.support.consume import Record
 
 DEAD = "srv.dead"
@@ -60,17 +61,18 @@ Capture = Callable[..., Captured]
 def capture(database: Database, mock_kafka: str) -> Capture:
     """Run a script and let the engine capture it in safe mode; options over Debezium's defaults as a mapping."""
 
-    def run(sql: str, options: Mapping[str, str] | None = None, *, strict: bool = False) -> Captured:
-        case = prepare(parse_script("mended", textwrap.dedent(sql)), database, ("seam",))
-        findings: list[Finding] = []
-        compat = {"seam.compat": "strict" if strict else "safe"}
-        records = by_seam(
-            case, mock_kafka, manage_topics=False, options={**compat, **(options or {})}, findings=findings
-        )
-        events = [_read(record) for record in records if record.topic != DEAD]
-        return Captured(events, findings, [record for record in records if record.topic == DEAD])
+    return partial(_captured, database, mock_kafka)
 
-    return run
+
+def _captured(
+    database: Database, kafka: str, script: str, options: Mapping[str, str] | None = None, *, strict: bool = False
+) -> Captured:
+    case = prepare(parse_script("mended", textwrap.dedent(script)), database, ("seam",))
+    findings: list[Finding] = []
+    compat = {"seam.compat": "strict" if strict else "safe"}
+    records = by_seam(case, kafka, manage_topics=False, options={**compat, **(options or {})}, findings=findings)
+    events = [_read(record) for record in records if record.topic != DEAD]
+    return Captured(events, findings, [record for record in records if record.topic == DEAD])
 
 
 def _read(record: Record) -> Event:
@@ -144,6 +146,37 @@ def test_b2_with_a_handling_mode_the_row_goes_to_the_dead_letters_and_the_stream
     assert told["__connect.errors.stage"] == b"DECODE"
     assert told["seam.table"] == b"public.t"
     assert [finding.code for finding in captured.findings].count("DEAD_LETTER") == 1
+
+
+@pytest.fixture
+def capture_ascii(postgres: PostgresServer, prefix: str, mock_kafka: str) -> Iterator[Capture]:
+    """As `capture`, of a database in SQL_ASCII, which takes any bytes for a text."""
+    with fresh_database(postgres, prefix, encoding="SQL_ASCII") as database:
+        yield partial(_captured, database, mock_kafka)
+
+
+NO_UTF8 = r"""
+    -- setup
+    create table t (id int primary key, note text);
+    -- stream
+    insert into t values (1, 'plain');
+    insert into t values (2, E'caf\xe9');
+    insert into t values (3, 'plain again');
+"""
+
+
+def test_b2_a_text_that_is_not_utf8_is_a_named_error(capture_ascii):
+    with pytest.raises(DecodeError, match=r"column note: text is not UTF-8 at byte 3.*public\.t"):
+        capture_ascii(NO_UTF8)
+
+
+def test_b2_a_text_that_is_not_utf8_goes_to_the_dead_letters_when_asked(capture_ascii):
+    captured = capture_ascii(
+        NO_UTF8, {"event.processing.failure.handling.mode": "warn", "errors.deadletterqueue.topic.name": DEAD}
+    )
+    assert [event.key["id"] for event in captured.of("c")] == [1, 3]
+    (dead,) = captured.dead
+    assert dict(dead.headers)["seam.table"] == b"public.t"
 
 
 def test_b2_a_handling_mode_without_dead_letters_is_refused(capture):

@@ -81,15 +81,20 @@ class Database:
 
 
 @contextmanager
-def fresh_database(server: PostgresServer, name: str, *, template: str | None = None) -> Iterator[Database]:
+def fresh_database(
+    server: PostgresServer, name: str, *, template: str | None = None, encoding: str | None = None
+) -> Iterator[Database]:
     """A database that goes again with its connections and its replication slots.
 
     Args:
         server: A running server.
         name: Unique on the server.
         template: A database to copy, which nobody may be connected to.
+        encoding: Of its texts, with locale C; the server's when left out.
     """
     copied = sql.SQL("TEMPLATE {}").format(sql.Identifier(template)) if template else sql.SQL("")
+    if encoding:
+        copied = sql.SQL("TEMPLATE template0 ENCODING {} LOCALE 'C'").format(sql.Literal(encoding))
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), copied))
     try:
