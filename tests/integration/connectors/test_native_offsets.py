@@ -69,7 +69,10 @@ def test_a_worker_goes_on_from_the_native_position_and_back(line: Line, connect:
     assert {entry["offset"][name] for name in ("lsn", "lsn_proc", "lsn_commit")} == {end}
 
     line.database.execute("insert into t values (4)")
-    forced = {**connect_config(line.properties), "snapshot.mode": "initial"}  # without the offsets it would read 1 to 4
+    forced = {
+        **connect_config(line.properties, None, "tests"),
+        "snapshot.mode": "initial",
+    }  # without the offsets it would read 1 to 4
     connect.request("POST", "/connectors", {"name": line.name, "config": forced, "initial_state": "STOPPED"})
     change = line.offsets("set", line.name, line.kept(shown), "--connect-url", connect.url, "--settle", "0.1")
     assert change.code == 0, change.everything
