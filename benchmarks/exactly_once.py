@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench import count_records, execute, say, seam_process, servers
-from benchmarks.drain import HEADERS_OFF, LZ4, config, drain_seam, prepare
+from benchmarks.drain import HEADERS_OFF, LZ4, Drain, config, prepare
 from benchmarks.latency import read, until_active, write
 
 COST, P99_MS = 0.15, 300.0
 MODES = {"at_least_once": "requested", "exactly_once": "required"}
 
 
-def cost(server: Any, bootstrap: str, rows: int, transaction: int, rounds: int) -> float:
+def cost(server: Any, broker: Any, rows: int, transaction: int, rounds: int) -> float:
     """The share of throughput that is lost; the best of several drains of one backlog each, in turns."""
     names = {mode: [f"{mode}_{transaction}_{number}" for number in range(rounds)] for mode in MODES}
     prepare(server.dsn(), [slot for slots in names.values() for slot in slots], rows, transaction)
@@ -29,7 +29,8 @@ def cost(server: Any, bootstrap: str, rows: int, transaction: int, rounds: int) 
     for number in range(rounds):
         for mode, support in MODES.items():
             more = {**HEADERS_OFF, **LZ4, "exactly.once.support": support}
-            rates[mode].append(drain_seam(server, bootstrap, names[mode][number], rows, **more).rate)
+            name = names[mode][number]
+            rates[mode].append(Drain(server, broker, rows).seam(name, f"{name}.public.orders", more).rate)
     for mode, found in rates.items():
         say(f"{mode}, transactions of {transaction}: {', '.join(f'{rate:,.0f}' for rate in found)} rows/s")
     return 1 - max(rates["exactly_once"]) / max(rates["at_least_once"])
@@ -67,7 +68,7 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as directory, servers(Path(directory)) as (server, broker):
         for transaction in options.transaction:
             rows = options.rows if transaction > 1 else options.rows // 2
-            lost = cost(server, broker.bootstrap, rows, transaction, options.rounds)
+            lost = cost(server, broker, rows, transaction, options.rounds)
             verdict = "kept" if lost <= COST else "MISSED"
             say(f"exactly once costs {lost:.1%} with transactions of {transaction}   {verdict}")
         execute(server.dsn(), "truncate orders restart identity")
