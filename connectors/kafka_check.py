@@ -34,16 +34,17 @@ def kafka_findings(config: PipelineConfig, catalog: Catalog) -> list[Finding]:
     try:
         brokers = Producer(config.kafka).reach(CHECK_SECONDS)
         admin = Admin(config.kafka, seconds=CHECK_SECONDS)
-        known = admin.partitions()
+        topics = Topics(config.topic_rules, admin)
+        known = topics.known
         findings = [Finding("BROKERS", Severity.OK, config.kafka.bootstrap_servers, f"{brokers} answer")]
         tables = captured(catalog.tables(), config.wanted.selection)
         wanted, unknown = _wanted(config, tables)
         if not config.chain.steps:
             findings += _collisions(config, tables)
-        findings += _declared(config, admin, [topic for topic in wanted if topic in known])
+        findings += _declared(topics, [topic for topic in wanted if topic in known])
         findings += _forms(config, admin, known, wanted)
         findings += _own(admin, known)
-        findings += _missing(config, wanted, known)
+        findings += _missing(topics, wanted)
         if unknown:
             findings.append(
                 Finding("TOPICS_ROUTED", Severity.NOTE, _names(unknown),
@@ -77,8 +78,7 @@ def _collisions(config: PipelineConfig, tables: Iterable[Table]) -> Iterator[Fin
         shared[topic] = table.qualified
 
 
-def _declared(config: PipelineConfig, admin: Admin, present: list[str]) -> list[Finding]:
-    topics = Topics(config.topic_rules, admin)
+def _declared(topics: Topics, present: list[str]) -> list[Finding]:
     compared = [topic for topic in present if topics.rule(topic) is not None]
     drift = topics.mismatches(compared)
     fitting = set(compared) - {finding.subject for finding in drift}
@@ -123,10 +123,9 @@ def _own(admin: Admin, known: Mapping[str, int]) -> Iterator[Finding]:
             yield Finding("OWN_TOPIC", Severity.BLOCKS, topic, f"cleanup.policy is {policy}", mend(topic, "compact"))
 
 
-def _missing(config: PipelineConfig, wanted: list[str], known: Mapping[str, int]) -> Iterator[Finding]:
-    rules = config.topic_rules
-    missing = sorted(topic for topic in wanted if topic not in known)
-    declared = [topic for topic in missing if any(rule.takes(topic) for rule in rules)]
+def _missing(topics: Topics, wanted: list[str]) -> Iterator[Finding]:
+    missing = sorted(topic for topic in wanted if topic not in topics.known)
+    declared = [topic for topic in missing if topics.rule(topic) is not None]
     left = [topic for topic in missing if topic not in declared]
     if declared:
         text = f"{len(declared)} topics do not exist yet; they are created as declared"
