@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import random
 import signal
-import time
 from collections.abc import Sequence
 
 import pytest
 
 from tests.stack.kafka import KafkaBroker
 from tests.stack.postgres import Database
-from tests.support.engine import confirmed, pipeline, properties, run_once, slot_row
+from tests.support.engine import confirmed, pipeline, properties, run_into, run_once, slot_row
 from tests.support.waiting import wait_until
 from tests.support.workload import KEYS, TABLES, Counted, Writer, assert_exact, counted
 
-KILLED = -9
 OLD = 150
 """Rows that `batch` holds for each key before the engine starts."""
 
@@ -63,13 +61,7 @@ def killed_again_and_again(
     since = None
     with Writer(database, 0, **LOAD) as one, Writer(database, 1, **LOAD) as other:
         for failpoint in failpoints:
-            if isinstance(failpoint, float):
-                engine = start_process(database, kafka.bootstrap, config)
-                time.sleep(failpoint)  # not a condition: the moment of the kill is what is random
-                engine.kill()
-            else:
-                engine = start_process(database, kafka.bootstrap, config, wait=False, failpoint=failpoint)
-                assert engine.ended(60) == KILLED, f"{failpoint}: {engine.output()}"
+            run_into(start_process, database, kafka.bootstrap, config, failpoint, deadline=60)
             if since is None and slot_row(database, prefix):
                 since = counted(database)
         one.stop()

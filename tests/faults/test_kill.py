@@ -7,11 +7,10 @@ import time
 
 import pytest
 
-from tests.support.engine import confirmed, pipeline, properties, run_once
+from tests.support.engine import confirmed, pipeline, properties, run_into, run_once
 from tests.support.waiting import wait_until
 from tests.support.workload import TABLES, Writer, assert_exact
 
-KILLED = -9
 STEPS = (
     "begin received",
     "produced",
@@ -31,13 +30,7 @@ def killed_again_and_again(
     run_once(pipeline(database, kafka.bootstrap, prefix, **options))
     with Writer(database, 0, sizes=sizes) as one, Writer(database, 1, sizes=sizes) as other:
         for failpoint in failpoints:
-            if isinstance(failpoint, float):
-                engine = start_process(database, kafka.bootstrap, config)
-                time.sleep(failpoint)  # not a condition: the moment of the kill is what is random
-                engine.kill()
-            else:
-                engine = start_process(database, kafka.bootstrap, config, wait=False, failpoint=failpoint)
-                assert engine.ended() == KILLED, engine.output()
+            run_into(start_process, database, kafka.bootstrap, config, failpoint)
         before, began = confirmed(database, prefix), time.monotonic()
         engine = start_process(database, kafka.bootstrap, config)
         wait_until(lambda: confirmed(database, prefix) > before, 30, "the slot to move again")

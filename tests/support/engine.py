@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -243,3 +244,34 @@ def confirmed(database: Database, slot: str) -> int:
 def current_lsn(database: Database) -> int:
     """The end of the log, as a number."""
     return int(str(database.value("select (pg_current_wal_insert_lsn() - '0/0')::int8")))
+
+
+KILLED = -signal.SIGKILL
+
+
+def run_into(
+    start: Callable[..., EngineProcess],
+    database: Database,
+    bootstrap: str,
+    config: Mapping[str, str],
+    failpoint: str | float,
+    *,
+    deadline: float = 30.0,
+) -> None:
+    """Let the engine be killed at a failpoint, or after that many seconds of streaming.
+
+    Args:
+        start: The fixture `start_process`.
+        database: Its source.
+        bootstrap: Kafka.
+        config: Its configuration file's content.
+        failpoint: The failpoint, or seconds.
+        deadline: Seconds in which it must have come to the failpoint.
+    """
+    if isinstance(failpoint, float):
+        engine = start(database, bootstrap, config)
+        time.sleep(failpoint)  # not a condition: the moment of the kill is what is random
+        engine.kill()
+    else:
+        engine = start(database, bootstrap, config, wait=False, failpoint=failpoint)
+        assert engine.ended(deadline) == KILLED, f"{failpoint}: {engine.output()}"
