@@ -47,6 +47,7 @@ class Expectation:
         special: Values of the database that have no form of their own in the topic.
         own_codec: Whether the pipeline's own codec stands in for the database.
         literal: Whether equal values always have equal bytes on both sides.
+        alike: Whether they mostly have.
     """
 
     sql: str
@@ -57,6 +58,7 @@ class Expectation:
     special: frozenset[Any] = frozenset()
     own_codec: bool = False
     literal: bool = False
+    alike: bool = False
 
     def same(self, topic: Any, legacy: Any) -> str | None:
         """Compare one value.
@@ -157,7 +159,7 @@ def _expectation(
     elif name in ("float4", "float8"):
         form = _single if name == "float4" else _double
         # A JSON number has no -0 that a reader would keep.
-        found = Expectation("case when {} = 0 then to_json({}::text) else to_json({}) end", form, form)
+        found = Expectation("case when {} = 0 then to_json({}::text) else to_json({}) end", form, form, alike=True)
     elif name in ("numeric", "money"):
         found = _numeric(name, codec, modes)
     elif name in _TEMPORAL:
@@ -169,7 +171,7 @@ def _expectation(
     elif pg_type.category == "A":
         element = types.get(pg_type.element) or BUILTIN.get(pg_type.element)
         if element is not None and element.name in _PLAIN_ARRAYS and not modes.strict and codec.exact:
-            found = Expectation("{}", own_codec=False)
+            found = Expectation("{}", alike=True)
     return found if found is not None else _own(codec)
 
 
@@ -227,7 +229,7 @@ def _numeric(name: str, codec: Codec, modes: ValueModes) -> Expectation:
         return Expectation(sql, _double, _double, DOUBLE)
     if name == "money":
         return Expectation(sql, Decimal, Decimal)
-    return Expectation(sql, lambda text: _DECIMAL_WORDS.get(text, text), literal=not modes.strict)
+    return Expectation(sql, lambda text: _DECIMAL_WORDS.get(text, text), literal=not modes.strict, alike=True)
 
 
 def _words(value: Any) -> str | None:

@@ -252,4 +252,6 @@ def leads_with_key(shape: TableShape) -> bool:
     """Whether the row's JSON begins with its key, an integer: then the key need not be rendered twice."""
     if len(shape.key) != 1 or not shape.layout.columns or shape.layout.columns[0].name != shape.key[0]:
         return False
+    if "," in json.dumps(shape.key[0], ensure_ascii=False):
+        return False  # where the key ends is found by the first comma
     return shape.layout.key[0].codec.schema.type.value in ("int16", "int32", "int64")

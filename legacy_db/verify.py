@@ -100,7 +100,10 @@ class LegacyVerification:
         self, catalog: Catalog, shapes: Sequence[TableShape], directory: Path, result: HopResult
     ) -> list[TableShape]:
         """One comparison of some tables; returns those that must be read again."""
-        topics = {shape.table: TopicAtCut(self.bridge, shape, self.options.memory_rows) for shape in shapes}
+        topics = {
+            shape.table: TopicAtCut(self.bridge, shape, self.options.memory_rows, digests=self.options.digests)
+            for shape in shapes
+        }
         reading: Reading | None = None
         try:
             for topic in topics.values():
@@ -175,7 +178,7 @@ class LegacyVerification:
             if text is None:
                 return
             topic.at(Snapshot.parse(text))
-            left -= topic.records
+            left -= topic.weight
             self.on_progress(f"reading {shape.table} and {topic.shape.topic}", index, len(shapes))
             if left >= 0:
                 topic.fold_early()
@@ -210,6 +213,13 @@ class LegacyVerification:
             result.differences = compare_multiset([path for path, _ in paths], shape, multiset, tally)
             result.events = multiset.events
         else:
+            quick = topic.quick(paths)
+            if quick is not None:
+                result.rows, result.events = quick.rows, quick.events
+                if not quick.doubts:
+                    result.seconds = time.monotonic() - started
+                    return result
+                paths = list(topic.narrowed(paths, quick.doubts))
             rechecker = Rechecker(self.bridge, catalog, shape, topic, self.options)
             several = len({one.snapshot for one in files}) > 1 or len(shape.members) > 1
             kept = 0
@@ -222,11 +232,11 @@ class LegacyVerification:
                     )
                 last = chosen[-1][1] if chosen else fold.visibility
                 leftovers(fold, shape, last, tally, matched)
-                result.events += fold.events
+                result.events += fold.events if quick is None else 0
                 rechecker.keep(fold, tally.candidates[kept:])
                 kept = len(tally.candidates)
             result.differences, result.passed = rechecker.settle(tally)
-        result.rows, result.rules = tally.rows, dict(tally.rules)
+        result.rows, result.rules = result.rows or tally.rows, dict(tally.rules)
         result.missing, result.extra, result.different = tally.missing, tally.extra, tally.different
         result.seconds = time.monotonic() - started
         return result
