@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 from operator import itemgetter, methodcaller
 from pathlib import Path
 from typing import Any, Final
@@ -151,9 +152,9 @@ class TopicDigest:
             return False
         row_end, xid_at, xid_end = source - size, xid - size, first.find(b",", xid) + 1 - size
         try:
-            if set(map(itemgetter(slice(0, len(head))), values)) != {head}:
+            if not all(map(bytes.startswith, values, repeat(head))):
                 return False
-            if set(map(itemgetter(slice(row_end, row_end + len(SOURCE))), values)) != {SOURCE}:
+            if not all(map(bytes.startswith, values, repeat(SOURCE), repeat(row_end))):
                 return False
             xids: set[bytes] = set(map(itemgetter(slice(xid_at, xid_end)), values))
         except TypeError:

@@ -183,7 +183,7 @@ def undo(context: Context, to: str | None) -> Moved:
         now = standing(context)
         # A step that was begun and never confirmed may have left something: it is taken back too.
         highest = index_of(now.recorded)
-        if now.pending is not None:
+        if now.pending is not None and now.pending.action in ("advance", "undo"):
             highest = max(highest, STATES.index(_state_of(now.pending)) + 1)
         goal = index_of(to) if to is not None else max(highest - 1, 0)
         if goal > highest:

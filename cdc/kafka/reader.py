@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from operator import methodcaller
 from typing import Any, Final
 
 import confluent_kafka
@@ -20,6 +21,8 @@ from cdc.kafka.faults import translate
 
 BATCH: Final = 1_000
 BUFFER_KBYTES: Final = 65_536
+
+_error_of = methodcaller("error")
 
 Offsets = dict[int, int]
 """Partition -> offset."""
@@ -81,9 +84,8 @@ class TopicReader:
         remaining = sum(end - starts.get(partition, 0) for partition, end in left.items())
         while left:
             messages = consumer.consume(min(BATCH, remaining), 0.1)
-            for message in messages:
-                if message.error() is not None:
-                    raise translate(message.error(), where=f"reading {self.topic}")
+            for error in filter(None, map(_error_of, messages)):
+                raise translate(error, where=f"reading {self.topic}")
             asked = [TopicPartition(self.topic, partition) for partition in left]
             reached = {place.partition: place.offset for place in consumer.position(asked)}
             remaining = max(1, sum(end - max(0, reached[partition]) for partition, end in left.items()))

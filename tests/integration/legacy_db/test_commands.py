@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from cdc.properties import load
@@ -65,6 +66,37 @@ def test_constraints_wait_in_the_contract_branch(migration: Migration):
         connection.execute(contract)
     assert migration.target.value(constraints) == 5
     assert migration.status()["state"] == "projected"
+    migration.back()
+    assert _tables(migration) == []
+
+
+def test_a_verified_slice_gets_its_keys_and_nothing_is_projected_under_them(migration: Migration):
+    constraints = (
+        "select count(*) from pg_constraint where contype in ('f', 'u') and connamespace = 'service'::regnamespace"
+    )
+    migration.to("projected")
+    assert "was verified" in migration.migrate("contract", "--yes", expect=4).stderr
+    migration.to("verified")
+    migration.target.execute("insert into service.visit (id, ticket_id) values (-1, -1)")
+    refused = migration.migrate("contract", "--yes", expect=4)
+    assert "violates foreign key" in refused.stderr
+    assert migration.target.value(constraints) == 0
+    migration.target.execute("delete from service.visit where id = -1")
+    document = orjson.loads(migration.migrate("contract", "--yes", "--output", "json").stdout)
+    assert document == {"slice": "service", "contracted": True, "changed": True}
+    assert migration.target.value(constraints) == 5
+    assert "as before" in migration.migrate("contract", "--yes").stdout
+    assert migration.status()["state"] == "verified"
+    assert "would violate" in seam("verify", str(migration.file), "service", expect=4).stderr
+    with migration.target.connect() as connection:  # the administrator's way back
+        connection.execute(migration.migrate("contract", "--back", "--sql").stdout)
+    assert migration.target.value(constraints) == 0
+    assert "as before" in migration.migrate("contract", "--back", "--yes").stdout
+    assert seam_json("verify", str(migration.file), "service")["equal"]
+    migration.migrate("contract", "--yes")
+    migration.migrate("contract", "--back", "--yes")
+    assert migration.target.value(constraints) == 0
+    assert "contract contract" in migration.migrate("history").stdout
     migration.back()
     assert _tables(migration) == []
 
