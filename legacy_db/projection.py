@@ -65,11 +65,12 @@ class Contracted(OperatorError):
 
 def _refuse_contracted(connection: psycopg.Connection[Any], slice_: Slice) -> None:
     found = revisions(slice_.directory, slice_.name)
-    query = "select 1 from pg_tables where tablename = %s"
+    query = "select quote_ident(schemaname) || '.' || quote_ident(tablename) from pg_tables where tablename = %s"
     with connection.transaction():
-        if connection.execute(query.encode(), (found.version_table,)).fetchone() is None:
+        table = connection.execute(query.encode(), (found.version_table,)).fetchone()
+        if table is None:
             return
-        rows = connection.execute(f'select version_num from "{found.version_table}"'.encode()).fetchall()
+        rows = connection.execute(f"select version_num from {table[0]}".encode()).fetchall()
     if any(row[0].endswith(f"_{CONTRACT}") for row in rows):
         raise Contracted(
             f"the target of slice {slice_.name!r} has its unique and foreign keys, which rows that arrive topic by topic "
