@@ -55,23 +55,29 @@ def repair(
     """Send corrective records for the differences that a verification has shown (at most the first hundred a table).
 
     Raises:
-        OperatorError: A table has no key, or the engine could not do it.
+        OperatorError: The engine could not do it; or a table has no key, after the others were mended.
         WaitExpired: The engine did not do it in time.
     """
     done = Repaired()
-    wanted = [result for result in results if result.mismatches]
-    keyless = [result.table for result in wanted if not result.key]
-    if keyless:
-        raise OperatorError(
-            f"{', '.join(keyless)}: rows without a key cannot be mended one by one",
-            hint="take the slice back and bootstrap it again",
-        )
+    wanted = [result for result in results if result.mismatches and result.key]
+    keyless = [result.table for result in results if result.mismatches and not result.key]
     extra = {r.table: [d.key for d in r.differences if d.kind == "extra"] for r in wanted}
     reads = {r.table: [d.key for d in r.differences if d.kind != "extra"] for r in wanted}
     if any(extra.values()):
         done.deletes = _delete(bridge, shapes, extra, say)
     if any(reads.values()):
         done.reads = _read_again(bridge, shapes, reads, say)
+    if keyless:
+        mended = (
+            f"; of the other tables {done.reads} rows were read again, {done.deletes} deletes were sent"
+            if wanted
+            else ""
+        )
+        raise OperatorError(
+            f"{', '.join(keyless)}: rows without a key cannot be mended one by one{mended}",
+            hint="no record could take the place of another: give the table a primary key, or make its topic anew "
+            "(`seam migrate undo FILE SLICE --to planned`, then `advance`)",
+        )
     return done
 
 

@@ -43,7 +43,7 @@ def file(database: Database, kafka: KafkaBroker, prefix: str, tmp_path: Path) ->
     return seam_toml(tmp_path / "seam.toml", database, kafka.bootstrap, prefix, {}, snapshot__mode="initial")
 
 
-def _send(kafka: KafkaBroker, topic: str, value: bytes, key: bytes) -> None:
+def _send(kafka: KafkaBroker, topic: str, value: bytes | None, key: bytes | None) -> None:
     outcome: list[Any] = []
     with closing(Producer(ClientOptions(kafka.bootstrap))) as producer:
         producer.send(topic, value, key, on_delivery=lambda error, _message: outcome.append(error))
@@ -97,6 +97,25 @@ def test_a_row_that_came_back_is_not_deleted(
     assert "0 deletes were sent" in done.stderr
     last = [r for r in read_topic(kafka.bootstrap, f"{prefix}.public.t") if r.key == b'{"id":77}'][-1]
     assert orjson.loads(last.value)["after"]["v w"] == "back"
+
+
+def test_rows_without_a_key_are_not_mended_and_the_others_are(
+    file: Path, database: Database, kafka: KafkaBroker, prefix: str
+):
+    database.execute("create table twins (a integer)", "alter table twins replica identity full")
+    seam("run", str(file), "--once")
+    database.execute("insert into twins values (1), (1)")
+    seam("run", str(file), "--once")
+    topic = f"{prefix}.public.twins"
+    _send(kafka, topic, read_topic(kafka.bootstrap, topic)[0].value, None)
+    refused = seam("verify", str(file), "--repair", "--yes", expect=4)
+    assert "public.twins: rows without a key cannot be mended one by one" in refused.stderr
+    assert "1 rows were read again, 1 deletes were sent" in refused.stderr
+    assert "give the table a primary key" in refused.stderr
+    tables = {one["table"]: one for one in seam_json("verify", str(file), expect=5)["tables"]}
+    assert {name: one["extra"] + one["missing"] + one["different"] for name, one in tables.items()} == {
+        "public.t": 0, "public.twins": 1,
+    }  # fmt: skip
 
 
 def test_while_a_streamed_transaction_is_invisible_nothing_is_deleted(database: Database):
