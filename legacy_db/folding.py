@@ -89,6 +89,10 @@ class TopicAtCut:
         self._read = dict(self._starts)
         self.records = sum(self._before_cut[p] - low for p, low in self._starts.items())
 
+    def begin(self) -> None:
+        """Have its records fetched while the database makes its snapshot."""
+        self._reader.begin(self._read, self._before_cut)
+
     def at(self, snapshot: Snapshot) -> None:
         """The first snapshot was taken."""
         if self._first is None:

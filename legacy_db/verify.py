@@ -108,6 +108,7 @@ class LegacyVerification:
         try:
             for topic in topics.values():
                 topic.look()
+            topics[shapes[0].table].begin()
             order = Order(
                 self.bridge.source, tuple(self._pieces(shapes)), str(directory), self.options.rate,
                 self.options.snapshot_seconds, self._resumed(catalog, directory),

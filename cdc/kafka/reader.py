@@ -43,6 +43,7 @@ class TopicReader:
         self._consumer: Any = confluent_kafka.Consumer(
             {**consumer_config(options), "queued.max.messages.kbytes": BUFFER_KBYTES, "fetch.queue.backoff.ms": 1}
         )
+        self._begun: list[tuple[int, int]] = []
         self.partitions: Sequence[int] = partitions_of(self._consumer, topic, seconds)
 
     def close(self) -> None:
@@ -66,6 +67,11 @@ class TopicReader:
                 raise translate(error, where=f"asking for the end of {self.topic}/{partition}") from error
         return low, high
 
+    def begin(self, starts: Mapping[int, int], ends: Mapping[int, int]) -> None:
+        """Have records fetched into the reader's buffer already, for the next `batches` of the same places."""
+        self._begun = [(p, starts.get(p, 0)) for p, end in ends.items() if starts.get(p, 0) < end]
+        self._consumer.assign([TopicPartition(self.topic, partition, offset) for partition, offset in self._begun])
+
     def batches(self, starts: Mapping[int, int], ends: Mapping[int, int]) -> Iterator[list[Any]]:
         """Messages from `starts` up to `ends`, none beyond; each batch in the order of its partitions.
 
@@ -77,7 +83,9 @@ class TopicReader:
         if not left:
             return
         consumer = self._consumer
-        consumer.assign([TopicPartition(self.topic, partition, starts.get(partition, 0)) for partition in left])
+        if self._begun != [(partition, starts.get(partition, 0)) for partition in left]:
+            self.begin(starts, ends)
+        self._begun = []
         progress = time.monotonic()
         last: Offsets = {}
         # Asking for no more than there can be returns at once when it is there.

@@ -39,7 +39,7 @@ def _marked(boundaries: tuple[str, ...]) -> list[Any]:
 @pytest.mark.parametrize("boundary", _marked(_FORTH))
 def test_a_kill_at_a_boundary_of_the_way_forth_costs_nothing(migration: Migration, boundary: str):
     before = schema_dump(migration.legacy)
-    with Load(migration.legacy.dsn, pause=0.1, schema_changes=False) as load:
+    with Load(migration.legacy.dsn, writers=4, pause=0.2, schema_changes=False) as load:
         migration.migrate("advance", "--to", "verified", failpoint=boundary, expect=KILLED)
         migration.to("verified")
         assert seam_json("verify", str(migration.file), "service")["equal"]
