@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cdc.errors import ConfigError, OperatorError, SeamError
+from cdc.errors import ConfigError, OperatorError, RetriableError, SeamError
 from legacy_db.ledger import Entry
 from legacy_db.steps import STATES, STEPS
 from legacy_db.steps.base import Context, Demand, Step, refuse_unmet
@@ -255,6 +255,8 @@ def why_not(context: Context) -> dict[str, Any]:
     demands: Sequence[Demand]
     try:
         demands = step.gate(context)
+    except RetriableError:
+        raise  # what cannot be asked is no closed gate
     except SeamError as error:
         demands = [Demand(error.code, met=False, evidence=error.message, remedy=error.hint or "")]
     return {

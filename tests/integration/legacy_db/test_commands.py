@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import orjson
 import pytest
 
@@ -77,6 +79,10 @@ def test_a_verified_slice_gets_its_keys_and_nothing_is_projected_under_them(migr
     migration.to("projected")
     assert "was verified" in migration.migrate("contract", "--yes", expect=4).stderr
     migration.to("verified")
+    migration.write(max_evidence_age="0s")
+    assert "0 s are allowed" in migration.migrate("contract", "--yes", expect=4).stderr  # expired evidence
+    migration.write()
+    assert migration.target.value(constraints) == 0
     migration.target.execute("insert into service.visit (id, ticket_id) values (-1, -1)")
     refused = migration.migrate("contract", "--yes", expect=4)
     assert "violates foreign key" in refused.stderr
@@ -141,6 +147,36 @@ def test_status_of_a_file_lists_its_slices(migration: Migration):
 def test_a_slice_that_the_file_does_not_hold_is_refused_with_the_nearest(migration: Migration):
     refused = seam("migrate", "status", str(migration.file), "servise", expect=2)
     assert "did you mean service?" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["migrate", "discover"], ["migrate", "why-not", "service"], ["migrate", "advance", "service"], ["verify"], ["verify", "service"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_server_that_is_away_is_exit_3_and_names_itself(command: list[str], tmp_path: Path):
+    file = tmp_path / "seam.toml"
+    file.write_text(_AWAY)
+    place = 2 if command[0] == "migrate" else 1
+    ended = seam(*command[:place], str(file), *command[place:], "--output", "json", expect=3)
+    assert "127.0.0.1:1/legacy" in ended.stderr
+    assert ended.stdout == ""
+
+
+_AWAY = """
+[worker]
+"bootstrap.servers" = "127.0.0.1:1"
+[connectors.desk]
+"connector.class" = "io.debezium.connector.postgresql.PostgresConnector"
+"database.hostname" = "127.0.0.1"
+"database.port" = "1"
+"database.user" = "postgres"
+"database.dbname" = "legacy"
+"topic.prefix" = "desk"
+[slices.service]
+tables = ["service.ticket"]
+target = "postgresql://postgres@127.0.0.1:1/desk"
+"""
 
 
 def test_a_command_says_what_stands_still_after_it(migration: Migration):
