@@ -37,6 +37,7 @@ from connectors.emit import Emitter, catalogue_view, layout_options
 from connectors.postgres import PipelineConfig
 
 _ASK_SECONDS: Final = 0.2
+_ROWS: Final = frozenset(b"IUD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,11 @@ class _Reading:
             self._take(frame.payload, int(frame.start))
 
     def _take(self, payload: bytes, lsn: int) -> None:
+        if payload[0] in _ROWS and (self._whole or lsn < self.stored.lsn):
+            self._ordinal += 1  # of a row that was sent nothing else is asked
+            if not self._whole:
+                self.commit_lsn, self.sent = self._running, self._ordinal
+            return
         message = parse_message(payload)
         if isinstance(message, Begin):
             self._begin(message, lsn)

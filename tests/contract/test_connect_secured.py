@@ -21,6 +21,7 @@ from connectors.commands import app
 from connectors.connect_api import ConnectApi
 from connectors.connect_settings import ConnectSettings
 from tests.stack.connect import ConnectWorker
+from tests.stack.maven import connect_plugin
 from tests.stack.stack import Stack
 from tests.support.authority import Authority
 from tests.support.command_line import run
@@ -50,7 +51,8 @@ class Secured:
         context.load_cert_chain(self.client)
         self.worker = ConnectWorker(
             stack.own_directory("connect"), stack.kafka().bootstrap,
-            plugins=["connect-basic-auth"], group="secured", tls=context,
+            # On the class path: as a plugin its login module is not found by the JVM's own JAAS.
+            plugins=[], jars=[connect_plugin("connect-basic-auth")], group="secured", tls=context,
             authorization="Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode(),
             options=[f"-Djava.security.auth.login.config={jaas}"],
             properties={

@@ -39,6 +39,7 @@ class ConnectWorker(Server):
         heap: The JVM's maximum.
         quick_start: See `java_command`.
         options: More options of the JVM.
+        jars: Directories of jars on the worker's own class path.
         tls: How the tests themselves talk to a worker whose listener is https; None for http.
         authorization: The header of that name of the tests' own calls.
     """
@@ -57,6 +58,7 @@ class ConnectWorker(Server):
         heap: str = "512m",
         quick_start: bool = True,
         options: Sequence[str] = (),
+        jars: Sequence[Path] = (),
         tls: ssl.SSLContext | None = None,
         authorization: str | None = None,
     ) -> None:
@@ -68,7 +70,7 @@ class ConnectWorker(Server):
         self._plugins = tuple(plugins)
         self._heap = heap
         self._quick_start = quick_start
-        self._options = tuple(options)
+        self._options, self._jars = tuple(options), tuple(jars)
         self._tls = tls
         self._authorization = authorization
 
@@ -155,7 +157,7 @@ class ConnectWorker(Server):
     def _command(self) -> Sequence[str]:
         main = ["org.apache.kafka.connect.cli.ConnectDistributed", str(self.directory / "worker.properties")]
         return kafka_command(
-            self.directory, main, heap=self._heap, quick_start=self._quick_start, options=self._options
+            self.directory, main, heap=self._heap, quick_start=self._quick_start, options=self._options, jars=self._jars
         )
 
     def _answers(self) -> bool:

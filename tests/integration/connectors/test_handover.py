@@ -232,11 +232,11 @@ def test_many_turns_under_load_with_kills_lose_nothing(pipeline: HandedOver, onc
     with writers(pipeline.database, 3, pause=0.0) as ours:
         for turn in range(turns):
             with pipeline.native() as engine:
-                ours[0].wrote(200)
+                ours[0].wrote(100, 120)
                 if turn % 3 == 2:
                     engine.kill()
                 pipeline.done("connect")
-            ours[0].wrote(200)
+            ours[0].wrote(100, 120)
             pipeline.done("native")
         with pipeline.native() as engine:
             for writer in ours:
