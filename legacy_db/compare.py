@@ -11,11 +11,10 @@ from typing import Any, Final
 
 import orjson
 
-from legacy_db.shape import KEY_END, TableShape
+from legacy_db.shape import TableShape
 from legacy_db.topic_fold import Fold, Multiset, Visibility
 
 SHOWN: Final = 100
-_KEY_END: Final = KEY_END.encode()
 CANDIDATES: Final = 5_000
 
 ADDED_LATER: Final = "a column added later is NULL in rows that were not written since"
@@ -156,7 +155,7 @@ def split_line(line: bytes) -> tuple[bytes, bytes]:
     """Key and row of a COPY line with both."""
     if b"\\" in line:
         line = line.replace(b"\\\\", b"\\")
-    key, _, row = line[:-1].partition(_KEY_END)
+    key, _, row = line[:-1].partition(b"\t")
     return key, row
 
 

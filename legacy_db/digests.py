@@ -21,13 +21,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from legacy_db.shape import KEY_END, TableShape, leads_with_key
+from legacy_db.shape import TableShape, leads_with_key
 from legacy_db.topic_fold import SOURCE, XID, RecordParser, Visibility
 
 CHUNK_BYTES: Final = 256 << 10
 """Of a file at a time: small enough for the processor's cache."""
 
-_KEY_END: Final = KEY_END.encode()
 _GONE: Final = 0
 """Stands for a deleted row. A row whose digest this is would pass for deleted, and so be looked at in full."""
 
@@ -82,7 +81,7 @@ class KeyDigest:
         keys, rows = [], []
         special, canonical = not self.shape.literal_key, self.shape.canonical_key
         for line in lines:
-            key, _, row = line.partition(_KEY_END)
+            key, _, row = line.partition(b"\t")
             keys.append(canonical(key, topic=False) if special or b"\\" in key else key)
             rows.append(row)
         return keys, rows

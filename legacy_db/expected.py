@@ -48,7 +48,6 @@ class Expectation:
         own_codec: Whether the pipeline's own codec stands in for the database.
         literal: Whether equal values always have equal bytes on both sides.
         alike: Whether they mostly have.
-        number: Whether the expression is an integer, whose text is its JSON.
     """
 
     sql: str
@@ -60,7 +59,6 @@ class Expectation:
     own_codec: bool = False
     literal: bool = False
     alike: bool = False
-    number: bool = False
 
     def same(self, topic: Any, legacy: Any) -> str | None:
         """Compare one value.
@@ -97,7 +95,6 @@ _SPECIAL_NUMBERS: Final = frozenset({"NaN", "Infinity", "-Infinity"})
 _DECIMAL_WORDS: Final = {"NAN": "NaN", "POSITIVE_INFINITY": "Infinity", "NEGATIVE_INFINITY": "-Infinity"}
 
 LITERAL: Final = Expectation("{}", literal=True)
-INTEGER: Final = Expectation("{}", literal=True, number=True)
 
 
 def base_type(column: Column, types: Mapping[int, PgType]) -> tuple[PgType, int]:
@@ -153,12 +150,10 @@ def _expectation(
 ) -> Expectation:  # fmt: skip
     name = pg_type.name
     found: Expectation | None = None
-    if name in ("int2", "int4", "int8"):
-        found = INTEGER
-    elif pg_type.kind == "e" or (name in _LITERALS and not (modes.strict and name == "name")):
+    if pg_type.kind == "e" or (name in _LITERALS and not (modes.strict and name == "name")):
         found = LITERAL
     elif name == "oid":
-        found = Expectation("{}::int8", literal=True, number=True)
+        found = Expectation("{}::int8", literal=True)
     elif name in ("json", "jsonb"):
         found = Expectation("{}::text", literal=True)
     elif name in ("float4", "float8"):
@@ -260,16 +255,11 @@ _UNITS: Final = {
 def _in_unit(sql: str, unit: int, *, special: frozenset[Any] = frozenset()) -> Expectation:
     """Microseconds of the database against a number of another unit: factor, or negative divisor."""
     if unit == 1:
-        return Expectation(sql, special=special, literal=True, number=True)
+        return Expectation(sql, special=special, literal=True)
     if unit > 0:
-        return Expectation(sql, legacy=lambda micros: micros * unit, special=special, number=True)
+        return Expectation(sql, legacy=lambda micros: micros * unit, special=special)
     return Expectation(
-        sql,
-        legacy=lambda micros: micros // -unit,
-        rule=CUT,
-        hides=lambda micros: bool(micros % -unit),
-        special=special,
-        number=True,
+        sql, legacy=lambda micros: micros // -unit, rule=CUT, hides=lambda micros: bool(micros % -unit), special=special
     )
 
 
@@ -287,7 +277,7 @@ def _date(codec: Codec, _typmod: int) -> Expectation | None:
     if codec.schema.name not in ("io.debezium.time.Date", DATE):
         return None
     sql = f"case when isfinite({{}}) then {{}} - date '1970-01-01' when {{}} > '2000-01-01' then {FOREVER} else -{FOREVER} - 1 end"
-    return Expectation(sql, special=_FOREVER, literal=True, number=True)
+    return Expectation(sql, special=_FOREVER, literal=True)
 
 
 def _timestamptz(codec: Codec, typmod: int) -> Expectation | None:

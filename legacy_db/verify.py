@@ -26,7 +26,7 @@ from legacy_db.folding import TopicAtCut
 from legacy_db.pausing import no_cycle_search
 from legacy_db.reading import Reading, read_manifest, write_manifest
 from legacy_db.recheck import Rechecker
-from legacy_db.shape import TableShape, copy_rows, leads_with_key
+from legacy_db.shape import TableShape, leads_with_key, select_rows
 from legacy_db.spill import Order, Piece, Spilled
 from legacy_db.verify_model import TOPIC, HopResult, Options, Progress, TableResult
 
@@ -144,7 +144,7 @@ class LegacyVerification:
             for member in shape.members:
                 schema, _, name = member.partition(".")
                 quoted = sql.Identifier(schema, name).as_string()
-                statement = copy_rows(shape, quoted, only=True, condition="{range}", keyed=keyed and bool(shape.key))
+                statement = select_rows(shape, quoted, only=True, condition="{range}", keyed=keyed and bool(shape.key))
                 name_text = sql.Literal(quoted).as_string()
                 size = (
                     f"select coalesce(pg_relation_filenode(to_regclass({name_text})), 0)::int8, "

@@ -38,7 +38,7 @@ from legacy_db.expected import target_expectation
 from legacy_db.pausing import no_cycle_search
 from legacy_db.projection import target_source
 from legacy_db.reading import Reading
-from legacy_db.shape import TableShape, copy_rows, leads_with_key
+from legacy_db.shape import TableShape, leads_with_key, select_rows
 from legacy_db.slices import Slice
 from legacy_db.spill import Order, Piece
 from legacy_db.target import OFFSETS, TargetTable, name, quote
@@ -163,7 +163,7 @@ class ViewVerification:
     def _pieces(shapes: Any) -> Iterator[Piece]:
         for shape in shapes:
             keyed = bool(shape.key) and not leads_with_key(shape)
-            statement = copy_rows(shape, quote(shape.table), only=True, condition="{range}", keyed=keyed)
+            statement = select_rows(shape, quote(shape.table), only=True, condition="{range}", keyed=keyed)
             yield Piece(shape.table, shape.table, statement, "select 0::int8, 0::int8", whole=True)
 
     def _fold(

@@ -18,7 +18,6 @@ from legacy_db import digests
 from legacy_db.compare import Tally, compare_file, leftovers
 from legacy_db.digests import FileDigests, KeyDigest, TopicDigest, doubtful, narrow_file, only
 from legacy_db.expected import LITERAL
-from legacy_db.shape import KEY_END
 from legacy_db.topic_fold import Fold, RecordParser, Visibility
 
 MARKER = "__debezium_unavailable_value"
@@ -92,7 +91,7 @@ def _messages(changes: Sequence[Written]) -> list[Any]:
 
 def _written(directory: Path, table: Sequence[tuple[int, str]], *, leading: bool) -> Path:
     path = directory / "rows.copy"
-    lines = [_row(n, text) if leading else _key(n) + KEY_END.encode() + _row(n, text) for n, text in table]
+    lines = [_row(n, text) if leading else _key(n) + b"\t" + _row(n, text) for n, text in table]
     path.write_bytes(b"".join(line.replace(b"\\", b"\\\\") + b"\n" for line in lines))
     return path
 
