@@ -89,7 +89,7 @@ def test_a_transaction_in_whose_middle_connect_was_stopped_goes_on_behind_its_la
     assert cut.code == 4
     assert "nothing is lost" in str(cut.error)
     pipeline.done("connect")
-    rows = 600
+    rows = 6_000  # at 200 a second: long enough to be stopped in the middle on a busy machine too
     with pipeline.database.connect() as connection, connection.transaction(), connection.cursor() as cursor:
         cursor.execute("insert into state values (1, 1, ''), (2, 1, '')")
         with cursor.copy("copy batch from stdin") as copy:
