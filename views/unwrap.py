@@ -177,7 +177,7 @@ class Unwrapper:
         whole = last - first == len(keys) - 1
         offsets = range(first, last + 1) if whole else list(map(kind.offset, messages))
         partition = messages[0].partition()
-        batch.items.append(Run(topic, partition, keys, values, offsets, packed=text))
+        batch.items.append(Run(topic, partition, keys, values, offsets, packed=text, bounds=(low, high)))
         self.state.offsets[topic, partition] = last + 1
         return True
 
