@@ -14,9 +14,10 @@ from cdc.kafka.follower import Bounds, Follower
 from cdc.report import Severity
 from views.applying import Applier
 from views.batch import Batch, Place, ViewState
-from views.errors import ViewDamaged
+from views.errors import MemoryLimit, ViewDamaged
+from views.estimate import Sample
 from views.generations import Generations
-from views.kinds import open_image, open_store, write_image_of
+from views.kinds import memory_limit, open_image, open_store, write_image_of
 from views.loading import assign, places_of, read_to_ends
 from views.meter import ViewMeter
 from views.options import ViewConfig
@@ -128,7 +129,9 @@ class StoreBuilder:
             store.begin_load()
             state = ViewState(topic_ids=dict(facts.ids), config=config.digest)
             applier = Applier(store, config, follower.check, state=state, gate=gate)
-            take: Callable[[Any], None] = lambda messages: self._loaded(applier.take(messages))  # noqa: E731
+            take = (
+                self._sampled(applier, bounds) if config.kind == "memory" else lambda ms: self._loaded(applier.take(ms))
+            )
             if not read_to_ends(follower, bounds, starts, take, self._stop, self._meter.read):
                 raise Stopped  # noqa: TRY301 - the store is closed below, as after any other end
             self.finish_transactions(follower, applier, bounds, self._loaded)
@@ -140,6 +143,26 @@ class StoreBuilder:
             raise
         self._meter.rebuilds += 1
         return applier, number
+
+    def _sampled(self, applier: Applier, bounds: Mapping[Place, Bounds]) -> Callable[[Any], None]:
+        """Takes messages, and of the first ones tells what all of them will need."""
+        sample: Sample | None = Sample(bounds)
+
+        def take(messages: Any) -> None:
+            nonlocal sample
+            batch = applier.take(messages)
+            self._loaded(batch)
+            if sample is not None and sample.add(batch):
+                found, sample, limit = sample.estimate(), None, memory_limit(self.config)
+                said = f"{found}; {limit / 1e6:,.0f} MB are allowed"
+                if found.bytes > limit:
+                    raise MemoryLimit(
+                        f"{', '.join(self.config.topics)}: the load would need {said}",
+                        hint='raise memory_limit, keep fewer columns with fields, or take kind = "rocksdb"',
+                    )
+                self._say("MEMORY_ESTIMATE", said, Severity.NOTE)
+
+        return take
 
     def _loaded(self, batch: Batch) -> None:
         self._meter.applied += len(batch)
