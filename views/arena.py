@@ -97,6 +97,7 @@ class Builder:
         self.base = base
         self.chunks: list[bytes] = list(base.chunks) if base is not None else []
         self.epochs: list[tuple[int, int]] = list(base.epochs) if base is not None else []
+        self._epochs = {epoch: number for number, epoch in enumerate(self.epochs, 1)}
         self.bytes = sum(map(len, self.chunks))
         self.rows = len(base) if base is not None else 0
         self._open: list[bytes] = []
@@ -175,10 +176,12 @@ class Builder:
     def _pack(self, source: Position | None) -> tuple[int, int, int]:
         if source is None:
             return 0, 0, 0
-        epoch = (source.system_id, source.timeline)
-        if epoch not in self.epochs:
-            self.epochs.append(epoch)
-        return source.commit_lsn, source.ordinal, self.epochs.index(epoch) + 1
+        system_id, timeline, lsn, ordinal = source
+        number = self._epochs.get((system_id, timeline))
+        if number is None:
+            self.epochs.append((system_id, timeline))
+            number = self._epochs[system_id, timeline] = len(self.epochs)
+        return lsn, ordinal, number
 
     def seal(self) -> Arena:
         """The arena of all rows, the last one of each key."""
