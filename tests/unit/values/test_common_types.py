@@ -163,6 +163,23 @@ def test_malformed_text_is_refused_without_showing_it(name, text):
         assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("strict", "unknown", "text", "expected"),
+    [
+        (False, True, "{NULL,NULL}", "[null,null]"),
+        (True, True, "{NULL,NULL}", "null"),
+        (False, True, '{"(1,a)",NULL}', '["KDEsYSk=",null]'),
+        (True, True, '{"(1,a)",NULL}', "null"),
+        (True, True, '{"(1,a)"}', '["KDEsYSk="]'),
+        (False, False, '{"(1,a)",NULL}', '["(1,a)",null]'),
+    ],
+)
+def test_a_null_among_composites_stays_one_and_debezium_gives_up_the_value(strict, unknown, text, expected):
+    types = {90001: PgType(90001, "pair", kind="c"), 90002: PgType(90002, "_pair", category="A", element=90001)}
+    codec = resolve(90002, -1, types, ValueModes(strict=strict, include_unknown=unknown))
+    assert codec.to_json(text.encode()).decode() == expected
+
+
 @pytest.mark.parametrize("text", (b"9" * 5_000_000, b"." + b"9" * 5_000_000, b"-" + b"9" * 160_000 + b".5"))
 @pytest.mark.parametrize("typmod", (-1, typmod_of_numeric(10, 2)))
 def test_digits_without_end_are_refused_at_once(typmod, text):
