@@ -156,7 +156,7 @@ class Emitter:
         """How rows of a snapshot become records."""
         options, source = self.config.render, self.config.source_options
         if self._columns is not None or self.writer(layout) is None:
-            return ConnectCopy(layout, options, source, self._emit_row)
+            return ConnectCopy(layout, options, source, self._emit_row, positions=self._positions)
         if self._outer is None:
             self._there(layout.topic)
         if self._all_avro:
