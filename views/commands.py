@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cdc.errors import OperatorError, SeamError
 from cdc.kafka.progress import ProgressFeed
@@ -24,9 +23,9 @@ from views.errors import QueryRefused, ViewBusy, ViewNotBuilt
 from views.generations import Generations
 from views.keys import candidates, key_columns, key_text
 from views.kinds import open_store
+from views.memory_use import collect_seldom
 from views.options import ViewConfig, read_view, view_names
 from views.runner import View
-from views.sqlite import SqliteStore
 from views.status import view_status
 from views.store import Store
 
@@ -72,6 +71,7 @@ def run(
     output: OutputOption = Output.table,
 ) -> None:
     """Keep views up to date."""
+    collect_seldom()
     views = [View(config, on_finding=tell) for config in _configs(load(file), only, bootstrap_servers)]
     stop = _stop_on_signals()
     with _running(views):
@@ -95,6 +95,7 @@ def serve(
     bootstrap_servers: Servers = None,
 ) -> None:
     """Keep views up to date and answer over HTTP."""
+    collect_seldom()
     loaded = load(file)
     configs = _configs(loaded, only, bootstrap_servers)
     feed = ProgressFeed(configs[0].kafka)
@@ -113,11 +114,15 @@ def serve(
 
 
 def _say_when_complete(views: list[View], stop: threading.Event) -> None:
-    for view in views:
-        while not view.complete.wait(0.1):
-            if stop.is_set() or view.ended.is_set():
-                return
-        STDERR.print(f"{view.config.name}: complete after {view.meter.loaded_seconds:.2f} s")
+    """Say it of each view; end the server when there is none that could answer."""
+    waiting = list(views)
+    while waiting and not stop.wait(0.05):
+        for view in [v for v in waiting if v.complete.is_set() or v.ended.is_set()]:
+            waiting.remove(view)
+            if view.complete.is_set():
+                STDERR.print(f"{view.config.name}: complete after {view.meter.loaded_seconds:.2f} s")
+    if all(view.ended.is_set() and not view.complete.is_set() for view in views):
+        stop.set()
 
 
 @app.command()
@@ -150,6 +155,8 @@ def search(
     output: OutputOption = Output.table,
 ) -> None:
     """Full-text search, the best rows first."""
+    from views.sqlite import SqliteStore
+
     config = _config(file, only, bootstrap_servers or _unless_memory(file, only))
     with _opened(config) as store:
         if not isinstance(store, SqliteStore):
@@ -171,6 +178,8 @@ def sql(
     output: OutputOption = Output.table,
 ) -> None:
     """Ask a SQLite view in SQL; nothing can be written."""
+    from views.sqlite import SqliteStore
+
     config = _config(file, only, bootstrap_servers or _unless_memory(file, only))
     with _opened(config) as store:
         if not isinstance(store, SqliteStore):
@@ -260,8 +269,14 @@ def _running(views: list[View]) -> Iterator[None]:
 
 
 def _until_complete(views: list[View], stop: threading.Event) -> None:
+    if not STDERR.is_terminal:
+        while not all(view.complete.is_set() or view.ended.is_set() for view in views) and not stop.wait(0.05):
+            pass
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=STDERR, transient=True, disable=not STDERR.is_terminal) as progress:
+    with Progress(*columns, console=STDERR, transient=True) as progress:
         tasks = {view: progress.add_task(view.config.name, total=None) for view in views}
         while not all(view.complete.is_set() or view.ended.is_set() for view in views) and not stop.wait(0.05):
             for view, task in tasks.items():

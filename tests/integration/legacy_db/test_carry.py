@@ -21,7 +21,7 @@ def test_a_view_is_carried_from_when_it_is_built_until_it_is_taken_back(migratio
         migration.to("verified")
         _rename(migration, "followed")
         wait_until(lambda: migration.target.value(NAME) == "followed", 60, "the view to follow the stream")
-        with Load(migration.legacy.dsn, pause=0.1, schema_changes=False) as load:
+        with Load(migration.legacy.dsn, writers=4, pause=0.2, schema_changes=False) as load:
             # The process that carries the view is waited for; it is no second projector.
             assert seam_json("verify", str(migration.file), "service")["equal"]
         assert load.tally.failures == []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import orjson
 import pytest
 
 from cdc.properties import load
@@ -69,6 +72,41 @@ def test_constraints_wait_in_the_contract_branch(migration: Migration):
     assert _tables(migration) == []
 
 
+def test_a_verified_slice_gets_its_keys_and_nothing_is_projected_under_them(migration: Migration):
+    constraints = (
+        "select count(*) from pg_constraint where contype in ('f', 'u') and connamespace = 'service'::regnamespace"
+    )
+    migration.to("projected")
+    assert "was verified" in migration.migrate("contract", "--yes", expect=4).stderr
+    migration.to("verified")
+    migration.write(max_evidence_age="0s")
+    assert "0 s are allowed" in migration.migrate("contract", "--yes", expect=4).stderr  # expired evidence
+    migration.write()
+    assert migration.target.value(constraints) == 0
+    migration.target.execute("insert into service.visit (id, ticket_id) values (-1, -1)")
+    refused = migration.migrate("contract", "--yes", expect=4)
+    assert "violates foreign key" in refused.stderr
+    assert migration.target.value(constraints) == 0
+    migration.target.execute("delete from service.visit where id = -1")
+    document = orjson.loads(migration.migrate("contract", "--yes", "--output", "json").stdout)
+    assert document == {"slice": "service", "contracted": True, "changed": True}
+    assert migration.target.value(constraints) == 5
+    assert "as before" in migration.migrate("contract", "--yes").stdout
+    assert migration.status()["state"] == "verified"
+    assert "would violate" in seam("verify", str(migration.file), "service", expect=4).stderr
+    with migration.target.connect() as connection:  # the administrator's way back
+        connection.execute(migration.migrate("contract", "--back", "--sql").stdout)
+    assert migration.target.value(constraints) == 0
+    assert "as before" in migration.migrate("contract", "--back", "--yes").stdout
+    assert seam_json("verify", str(migration.file), "service")["equal"]
+    migration.migrate("contract", "--yes")
+    migration.migrate("contract", "--back", "--yes")
+    assert migration.target.value(constraints) == 0
+    assert "contract contract" in migration.migrate("history").stdout
+    migration.back()
+    assert _tables(migration) == []
+
+
 def test_the_capture_can_be_made_by_an_administrator(migration: Migration):
     migration.legacy.execute(*migration.migrate("plan", "--sql", "--of", "legacy").stdout.strip().split(";\n"))
     slot = "select slot_name from pg_replication_slots where database = current_database()"
@@ -109,6 +147,36 @@ def test_status_of_a_file_lists_its_slices(migration: Migration):
 def test_a_slice_that_the_file_does_not_hold_is_refused_with_the_nearest(migration: Migration):
     refused = seam("migrate", "status", str(migration.file), "servise", expect=2)
     assert "did you mean service?" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["migrate", "discover"], ["migrate", "why-not", "service"], ["migrate", "advance", "service"], ["verify"], ["verify", "service"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_server_that_is_away_is_exit_3_and_names_itself(command: list[str], tmp_path: Path):
+    file = tmp_path / "seam.toml"
+    file.write_text(_AWAY)
+    place = 2 if command[0] == "migrate" else 1
+    ended = seam(*command[:place], str(file), *command[place:], "--output", "json", expect=3)
+    assert "127.0.0.1:1/legacy" in ended.stderr
+    assert ended.stdout == ""
+
+
+_AWAY = """
+[worker]
+"bootstrap.servers" = "127.0.0.1:1"
+[connectors.desk]
+"connector.class" = "io.debezium.connector.postgresql.PostgresConnector"
+"database.hostname" = "127.0.0.1"
+"database.port" = "1"
+"database.user" = "postgres"
+"database.dbname" = "legacy"
+"topic.prefix" = "desk"
+[slices.service]
+tables = ["service.ticket"]
+target = "postgresql://postgres@127.0.0.1:1/desk"
+"""
 
 
 def test_a_command_says_what_stands_still_after_it(migration: Migration):
