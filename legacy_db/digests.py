@@ -12,7 +12,6 @@ choose rows that collide, and two different rows of one key pass for equal once 
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator, Sequence
 from itertools import repeat
 from operator import itemgetter, methodcaller
@@ -31,6 +30,8 @@ CHUNK_BYTES: Final = 256 << 10
 _KEY_END: Final = KEY_END.encode()
 _GONE: Final = 0
 """Stands for a deleted row. A row whose digest this is would pass for deleted, and so be looked at in full."""
+
+_REMEMBERED: Final = 100_000
 
 _value_of = methodcaller("value")
 _key_of = methodcaller("key")
@@ -77,7 +78,7 @@ class KeyDigest:
         if self._leading:
             if self._alone:
                 return [line[:-1] for line in lines], lines
-            return [line.partition(b",")[0] for line in lines], lines
+            return [line.split(b",", 1)[0] for line in lines], lines
         keys, rows = [], []
         special, canonical = not self.shape.literal_key, self.shape.canonical_key
         for line in lines:
@@ -101,6 +102,50 @@ def read_lines(path: Path) -> Iterator[tuple[list[bytes], list[bytes] | None]]:
                 yield whole.replace(b"\\\\", b"\\").split(b"\n"), whole.split(b"\n")
             else:
                 yield whole.split(b"\n"), None
+
+
+class Pairs:
+    """Digests of keys and rows, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._chunks: list[tuple[Digests, Digests]] = []
+        self._keys: list[int] = []
+        self._rows: list[int] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count + len(self._keys)
+
+    def append(self, key: int, row: int) -> None:
+        """Add one."""
+        self._keys.append(key)
+        self._rows.append(row)
+        if len(self._keys) >= _REMEMBERED:
+            self._settle()
+
+    def extend(self, keys: Iterator[int], rows: Iterator[int], count: int) -> None:
+        """Add many."""
+        self._settle()
+        self._chunks.append((np.fromiter(keys, np.int64, count), np.fromiter(rows, np.int64, count)))
+        self._count += count
+
+    def _settle(self) -> None:
+        if self._keys:
+            self._chunks.append((np.array(self._keys, np.int64), np.array(self._rows, np.int64)))
+            self._count += len(self._keys)
+            self._keys, self._rows = [], []
+
+    def sorted(self) -> tuple[Digests, Digests]:
+        """In the order of the keys; of one key, in the order in which they came."""
+        self._settle()
+        if len(self._chunks) > 1:
+            keys, rows = zip(*self._chunks, strict=True)
+            self._chunks = [(np.concatenate(keys), np.concatenate(rows))]
+        if not self._chunks:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        ((unordered, rows_of),) = self._chunks
+        order = np.argsort(unordered, kind="stable")
+        return unordered[order], rows_of[order]
 
 
 class TopicDigest:
@@ -127,8 +172,7 @@ class TopicDigest:
         self.late: set[int] = set()
         self.doubts: set[int] = set()
         self.truncated = False
-        self._keys = array("q")
-        self._rows = array("q")
+        self._pairs = Pairs()
         self._seen: set[bytes] = set()
 
     def take(self, messages: Sequence[Any]) -> None:
@@ -169,8 +213,7 @@ class TopicDigest:
                 return False
         if self.late:
             return False
-        self._keys.extend(self.key_digest.of_keys(list(map(_key_of, messages))))
-        self._rows.extend(map(hash, rows))
+        self._pairs.extend(self.key_digest.of_keys(list(map(_key_of, messages))), map(hash, rows), len(rows))
         return True
 
     def _sees(self, text: bytes) -> bool:
@@ -204,8 +247,7 @@ class TopicDigest:
         if key in self.late:
             self.doubts.add(key)  # what the snapshot sees comes before what it does not see
             return
-        self._keys.append(key)
-        self._rows.append(row)
+        self._pairs.append(key, row)
 
     def _take_event(self, message: Any) -> None:
         event = self.parser.event(message)
@@ -235,7 +277,7 @@ class TopicDigest:
 
     def folded(self) -> tuple[Digests, Digests]:
         """The digests of the keys that are there, in ascending order, and of their rows."""
-        keys, rows = _arrays(self._keys, self._rows)
+        keys, rows = self._pairs.sorted()
         last = np.append(keys[1:] != keys[:-1], values=True) if len(keys) else np.zeros(0, bool)
         kept = last & (rows != _GONE)
         return keys[kept], rows[kept]
@@ -243,17 +285,7 @@ class TopicDigest:
     def count_of(self, keys: set[int]) -> int:
         """How many records there are of some keys, those aside that the snapshot does not see."""
         wanted = np.fromiter(keys, np.int64, len(keys))
-        return int(np.isin(np.frombuffer(self._keys, np.int64), wanted).sum()) if self._keys else 0
-
-
-_REMEMBERED: Final = 100_000
-
-
-def _arrays(keys: array[int], rows: array[int]) -> tuple[Digests, Digests]:
-    """In the order of the keys; of one key, in the order of the stream."""
-    unordered = np.frombuffer(keys, np.int64) if keys else np.zeros(0, np.int64)
-    order = np.argsort(unordered, kind="stable")
-    return unordered[order], (np.frombuffer(rows, np.int64) if rows else unordered)[order]
+        return int(np.isin(self._pairs.sorted()[0], wanted).sum())
 
 
 class FileDigests:
@@ -265,24 +297,22 @@ class FileDigests:
 
     def __init__(self, key_digest: KeyDigest) -> None:
         self.key_digest = key_digest
-        self._keys = array("q")
-        self._rows = array("q")
+        self._pairs = Pairs()
 
     @property
     def count(self) -> int:
         """How many rows were taken."""
-        return len(self._keys)
+        return len(self._pairs)
 
     def take(self, path: Path) -> None:
         """Take the rows of a file."""
         for lines, _ in read_lines(path):
             keys, rows = self.key_digest.split(lines)
-            self._keys.extend(map(hash, keys))
-            self._rows.extend(map(hash, rows))
+            self._pairs.extend(map(hash, keys), map(hash, rows), len(lines))
 
     def sorted(self) -> tuple[Digests, Digests]:
         """The digests of the keys in ascending order, and of their rows."""
-        return _arrays(self._keys, self._rows)
+        return self._pairs.sorted()
 
 
 def doubtful(topic: TopicDigest, table: FileDigests, *, one_snapshot: bool) -> set[int]:
