@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -64,6 +65,7 @@ def configuration_file(config: ViewConfig) -> Path:
     file.write_text(
         f'[worker]\n"bootstrap.servers" = "{config.kafka.bootstrap_servers}"\n'
         f'[views.v]\nkind = "{config.kind}"\ntopics = ["{config.topics[0]}"]\npath = "{config.path.name}"\n'
+        + (f'changelog = "{config.changelog}"\n' if config.changelog else "")
     )
     return file
 
@@ -123,7 +125,9 @@ class Load:
         self._thread.join()
 
 
-def killed_again_and_again(config: ViewConfig, topic: Topic, count: int, seed: int) -> None:
+def killed_again_and_again(
+    config: ViewConfig, topic: Topic, count: int, seed: int, *, lose_every: int | None = None
+) -> None:
     assert config.path is not None
     choose = random.Random(seed)
     topic.put([(b"%05d" % n, b'{"n":0}') for n in range(3000)])
@@ -134,7 +138,7 @@ def killed_again_and_again(config: ViewConfig, topic: Topic, count: int, seed: i
             assert process.stdout is not None
             last: Offsets = {}
             moved = 0
-            for _ in range(count):
+            for number in range(1, count + 1):
                 process.stdin.write(f"{choose.randrange(2, 15)} {choose.uniform(0.0001, 0.01)}\n")
                 process.stdin.flush()
                 assert process.stdout.readline().strip() == str(-signal.SIGALRM), (
@@ -146,6 +150,8 @@ def killed_again_and_again(config: ViewConfig, topic: Topic, count: int, seed: i
                 assert all(offsets[place] >= offset for place, offset in last.items())
                 moved += offsets != last
                 last = offsets
+                if lose_every is not None and number % lose_every == 0:
+                    shutil.rmtree(config.path)
             assert moved > count / 2, "most kills came before anything was applied"
     finally:
         load.stop()
@@ -155,6 +161,14 @@ def killed_again_and_again(config: ViewConfig, topic: Topic, count: int, seed: i
 
 def test_ten_kills_leave_the_fold_of_the_topic_up_to_the_stored_offset(config: ViewConfig, topic: Topic):
     killed_again_and_again(config, topic, 10, seed=5)
+
+
+def test_kills_and_lost_stores_leave_the_fold_and_so_does_the_changelog(kafka, prefix: str, tmp_path: Path):
+    topic = Topic(kafka.bootstrap, f"{prefix}.public.rows")
+    config = view_config("rocksdb", [topic], kafka.bootstrap, tmp_path / "store", changelog=f"{prefix}-changes")
+    killed_again_and_again(config, topic, 5, seed=7, lose_every=2)
+    written = Topic.existing(topic.bootstrap, f"{config.changelog}.{topic.name}")
+    assert written.fold() == topic.fold()
 
 
 @pytest.mark.soak
