@@ -155,6 +155,7 @@ class StoreBuilder:
         known = None if changelog is None else changelog.state
         gate, marks = self.gate(follower, bounds, known, loading=known is None)
         starts = assign(follower, {**bounds, **marks}, {} if known is None else {**known.offsets, **known.boundaries})
+        self._meter.fetching.set()
         store = open_store(config, path)
         try:
             store.begin_load()

@@ -43,6 +43,9 @@ Topic = Annotated[str | None, typer.Option("--topic", help="Which, in a view of 
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many rows at most.")]
 OutputOption = Annotated[Output, typer.Option("--output", help="A table for people or JSON for programs.")]
 
+FETCHING_SECONDS = 0.5
+"""How long the server lets its views ask for their first records before it imports what answers."""
+
 PATIENCE_SECONDS = 20.0
 """How long a command that ends by itself lets a view try again before it ends with what the view cannot overcome."""
 
@@ -106,7 +109,10 @@ def serve(
     topics = {topic for config in configs for topic in config.topics}
     stop = _stop_on_signals()
     with _running(views):
-        # Imported while the views fetch their first records.
+        # Imported while the first records come in: two threads that import get in each other's way.
+        deadline = time.monotonic() + FETCHING_SECONDS
+        for view in views:
+            view.meter.fetching.wait(max(0.0, deadline - time.monotonic()))
         from views.databases import probe_of
         from views.http_server import HttpServer
 

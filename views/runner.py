@@ -275,6 +275,7 @@ class View:
         self.frontier.applied(offsets)
         self.meter.phase = "loading" if not self.complete.is_set() else "live"
         starts = assign(follower, {**bounds, **marks}, {**offsets, **applier.state.boundaries})
+        self.meter.fetching.set()
         take: Callable[[Any], None] = lambda messages: self._take(applier, messages)  # noqa: E731
         if not read_to_ends(follower, bounds, starts, take, self._stop, self.meter.read):
             return None
