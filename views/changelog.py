@@ -34,10 +34,19 @@ RESTORE_ROWS: Final = 2000
 
 
 class _Change(NamedTuple):
-    """What one batch comes to for one key."""
+    """What one batch comes to for one key.
+
+    Attributes:
+        value: The row; None for one that goes.
+        partition: Where the row was read, and is written.
+        read_from: Where the record was read that changes it: a truncation is told in one partition for all.
+        offset: The record's.
+        source: The row's position in the database.
+    """
 
     value: bytes | None
     partition: int
+    read_from: int
     offset: int
     source: Position | None
 
@@ -159,7 +168,7 @@ class Changelog:
         for topic, changes in self._changes(batch, store).items():
             for key, change in changes.items():
                 # What a killed process wrote here and not to its store comes again: rows must not go back in time.
-                if change.offset >= known.get((topic, change.partition), 0):
+                if change.offset >= known.get((topic, change.read_from), 0):
                     self._send(topic, key, change)
         self._acknowledged()
         if all(batch.state.offsets.get(place, 0) >= offset for place, offset in known.items()):
@@ -179,7 +188,7 @@ class Changelog:
         self._begin = admin.ends([(own, p) for own in self.topics.values() for p in range(known.get(own, 0))])
         for topic in self.topics:
             for row in store.scan(topic):
-                self._send(topic, row.key, _Change(row.value, row.partition, row.offset, row.source))
+                self._send(topic, row.key, _Change(row.value, row.partition, row.partition, row.offset, row.source))
         self._acknowledged()
         self._write_state(store.state)
 
@@ -193,10 +202,10 @@ class Changelog:
                 emptied += [(row.key, row.partition, row.source) for row in _others(store.scan(item.topic), into)]
                 for key, partition, source in emptied:
                     if item.covers(source):
-                        into[key] = _Change(None, partition, item.offset, source)
+                        into[key] = _Change(None, partition, item.partition, item.offset, source)
                 continue
             for index, (key, value, offset) in enumerate(zip(item.keys, item.values, item.offsets, strict=True)):
-                into[key] = _Change(value, item.partition, offset, item.source(index))
+                into[key] = _Change(value, item.partition, item.partition, offset, item.source(index))
         return found
 
     def _send(self, topic: str, key: bytes, change: _Change) -> None:
