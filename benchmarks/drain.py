@@ -207,12 +207,16 @@ def main(arguments: Sequence[str] = ()) -> None:
         for transaction in options.transaction:
             rows = options.rows if transaction > 1 else options.rows // 2
             prefixes = {variant: f"{variant}_{transaction}" for variant in wanted} | {
-                each: f"{each}_{transaction}" for each in ("warm", "steps")
+                each: f"{each}_{transaction}" for each in ("warm", "warm_worker", "steps")
             }
             prepare(server.dsn(), list(prefixes.values()), rows, transaction)
             drain, results = Drain(server, broker, rows), {}
-            # Whoever came first would pay for the broker's compiler.
+            # Whoever came first would pay for the broker's compiler, and Debezium for its worker's: a whole backlog
+            # goes through both before anything is measured.
             drain.seam(prefixes["warm"], f"{prefixes['warm']}.public.orders", VARIANTS["seam"][0])
+            if worker is not None:
+                warm = prefixes["warm_worker"]
+                drain.debezium(worker, warm, f"{warm}.public.orders", PEERS["debezium_tuned"])
             for variant in wanted:
                 prefix = prefixes[variant]
                 topic = f"{prefix}.public.orders"

@@ -25,7 +25,7 @@ from benchmarks.bench import ROOT, connect_worker, say
 from tests.stack.kafka import KafkaBroker
 from tests.stack.postgres import Database, fresh_database, postgres_server
 from tests.support.consume import read_topic
-from tests.support.handover import HandedOver, stretches_sent_again
+from tests.support.handover import HandedOver, sent_again, sent_again_in_part, stretches_sent_again
 from tests.support.workload import check
 
 PAUSE_LIMIT = 10.0  # seconds
@@ -80,10 +80,12 @@ def _measure(pipeline: HandedOver, database: Database, rate: int, turns: int, se
     with engine:
         engine.caught_up(120)
     report = check(database, pipeline.kafka.bootstrap, pipeline.name)
-    again = stretches_sent_again(pipeline.journal())
+    stretches_sent_again(pipeline.journal())
+    events = pipeline.events()
+    again, parts = sent_again(events), sent_again_in_part(events)
     say(f"{report.operations} operations in {2 * turns} hand-overs, {rates[0]:.0f} changes/s (asked for {rate})")
     say(f"rows lost or out of a key's order: {len(report.faults)} {report.faults[:3] or ''}")
-    say(f"stretches of whole transactions sent again, rows of one of two tables: {again}")
+    say(f"records sent again: {again}; transactions sent again in part: {len(parts)}   {'MISSED' if parts else 'kept'}")
     stamps = sorted(
         record.timestamp / 1000 for record in read_topic(pipeline.kafka.bootstrap, f"{pipeline.name}.public.journal")
     )

@@ -5,6 +5,7 @@ The slot can therefore never rightly be ahead of the position record, and a slot
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -24,6 +25,7 @@ WINDOW_RECORDS: Final = 500
 POSITION_SECONDS: Final = 0.1
 IDLE_POSITION_SECONDS: Final = 3.0
 STATUS_SECONDS: Final = 10.0
+WHOLE: Final = sys.maxsize
 
 
 class Acknowledger:
@@ -49,12 +51,11 @@ class Acknowledger:
         reply_now: Whether the server asked for an answer.
         acknowledged: What Kafka holds of what was received, position record included.
         position: The record as it was written last.
-        skip: Messages of the running transaction whose records Kafka holds already; below the first one here, a Begin.
-        ordinal: Messages of the running transaction so far; not counted here.
+        skip: Messages of the running transaction whose records Kafka holds already, where the position says so; else below
+            the first one, a Begin.
+        ordinal: Messages of the running transaction so far; counted on over all of them where nothing is skipped.
         snapshot_state: Gives the state of the snapshot, which is recorded with the position; None for none.
     """
-
-    skip = -1
 
     def __init__(
         self, walsender: Walsender, producer: Producer, connector: str, position: PositionRecord, confirmed: LSN, *,
@@ -72,6 +73,7 @@ class Acknowledger:
         self.tracker.on_delivered = None if progress is None else progress.delivered
         self.window: Window | None = None
         self.in_transaction = False
+        self.skip = -1
         self.ordinal = 0
         self.snapshot_state: Callable[[], Mapping[str, Any]] | None = None
         self.eager = False
@@ -83,6 +85,8 @@ class Acknowledger:
         self._sent = confirmed
         self._sent_time = 0.0
         self._failure: tuple[Any, Any] | None = None
+        # Of its own this mode records whole transactions; a part was recorded by a hand-over, or exactly once before.
+        self._covered = position if position.ordinal else None
         self._told = LSN(0)
         self._told_time = 0.0
         self._delivered = 0
@@ -90,12 +94,24 @@ class Acknowledger:
 
     # -- what was received -------------------------------------------------------------------------------------------
 
-    def begin(self, _commit_lsn: LSN | None = None) -> Window:
+    def begin(self, commit_lsn: LSN = LSN(0)) -> Window:  # noqa: B008 - a number
         """A transaction starts; returns the window of its records."""
         self.in_transaction = True
+        if self._covered is not None:
+            self._skip(commit_lsn, self._covered)
         if self.window is None:
             self.window = self.tracker.open()
         return self.window
+
+    def _skip(self, commit_lsn: LSN, covered: PositionRecord) -> None:
+        """What another engine has sent already is not sent again."""
+        self.ordinal = 1
+        if commit_lsn < covered.commit_lsn:
+            self.skip = WHOLE
+        elif commit_lsn == covered.commit_lsn:
+            self.skip = covered.ordinal
+        else:
+            self.skip, self._covered = -1, None
 
     def commit(self, commit_lsn: LSN, end_lsn: LSN) -> None:
         """The transaction ended; its window stays open for small ones that follow, until it is big or time is up."""
@@ -170,7 +186,9 @@ class Acknowledger:
 
     def _write_position(self, flushed: LSN, now: float) -> None:
         self.failpoint("data acknowledged")
-        position = self.position.at(max(self.tracker.commit_lsn, self.position.commit_lsn), flushed)
+        # What is covered beyond the stream stays so for the next start.
+        ordinal = self.position.ordinal if self.tracker.commit_lsn < self.position.commit_lsn else 0
+        position = self.position.at(max(self.tracker.commit_lsn, self.position.commit_lsn), flushed, ordinal)
         if self.snapshot_state is not None:
             position = replace(position, snapshot=self.snapshot_state())
         self._sent_time = now

@@ -33,6 +33,8 @@ from cdc.wire.pgoutput import Begin, Commit, Message, Origin, PgOutput, Truncate
 
 DRAIN_MESSAGES: Final = 500
 STOP_SECONDS: Final = 30.0
+END_SECONDS: Final = 5.0
+"""How long a task that is to stop reads on for the end of the running transaction."""
 ASK_SECONDS: Final = 0.2
 SILENCE_SECONDS: Final = float(WAL_SENDER_TIMEOUT_SECONDS)
 """A server that says nothing for so long, though it was asked, is not there any more."""
@@ -111,6 +113,7 @@ class Task:
         if self.snapshot is not None:
             acks.snapshot_state = self.snapshot.as_json
         self._ended = False
+        self._leave_by: float | None = None
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -123,7 +126,7 @@ class Task:
         acks = self.acks
         acks.eager = goal is not None
         watched = asked = heard = time.monotonic()
-        while not stop.is_set() and not self._reached(goal):
+        while not self._leaves(stop) and not self._reached(goal):
             try:
                 drained = self._drain()
             except self.walsender.driver_error as error:
@@ -154,6 +157,14 @@ class Task:
                 self.walsender.wait(0.005 if self.producer.in_queue() else 0.1)
         acks.finish(STOP_SECONDS)
         self.walsender.stop()
+
+    def _leaves(self, stop: threading.Event) -> bool:
+        """Whether it stops now: at the end of a transaction, if that comes soon; else its begin would be sent again."""
+        if not stop.is_set():
+            return False
+        if self._leave_by is None:
+            self._leave_by = time.monotonic() + END_SECONDS
+        return not self.acks.in_transaction or time.monotonic() > self._leave_by
 
     def _reached(self, goal: LSN | None) -> bool:
         if goal is None or self.acks.acknowledged < goal:
@@ -202,6 +213,8 @@ class Task:
             if frame[0] != XLOG_DATA or size < 30 or frame[25] not in _ROWS:
                 self._other(frame)
                 others += 1
+                if self._leave_by is not None and not acks.in_transaction:
+                    break
                 continue
             try:
                 render = renderers[frame[26:30]]

@@ -29,7 +29,7 @@ NamesArgument = Annotated[list[str], typer.Argument(metavar="NAME...", help="The
 UrlOption = Annotated[
     str | None,
     typer.Option(
-        "--connect-url", help="Workers of the cluster, separated by commas. Or SEAM_CONNECT_URL, or [connect] url."
+        "--connect-url", help="Workers of the cluster, separated by commas. Or SEAM_CONNECT_URL, or \\[connect] url."
     ),
 ]
 OutputOption = Annotated[Output, typer.Option("--output", help="A table for people, or one JSON document.")]

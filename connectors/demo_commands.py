@@ -261,4 +261,4 @@ def _say(quiet: bool, text: str) -> None:
 
 def _finding(quiet: bool, finding: Finding) -> None:
     if not quiet and finding.severity is Severity.BLOCKS:
-        STDERR.print(finding.evidence)
+        STDERR.print(finding.evidence, markup=False)

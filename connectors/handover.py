@@ -39,6 +39,7 @@ from connectors.handover_checks import (
     reader_of,
     runs_natively,
 )
+from connectors.left_off import Stored, left_off, send_rest
 from connectors.operate import Operator
 from connectors.postgres import PipelineConfig
 from connectors.retire import write_record
@@ -204,6 +205,8 @@ def to_native(
         slot = _wait_until_free(catalog, config, wait_seconds, say, "stop whoever reads from it")
         before = read_positions(config.kafka).get(config.name)
         record = _record(config, catalog, slot, before)
+        if api is not None and live is not None:
+            record = _where_it_ended(config, catalog, slot, api, record, before, wait_seconds, say)
         if before is not None and before.system_id == record.system_id and record.end_lsn < before.end_lsn:
             say(
                 f"the slot stands at {record.end_lsn}, our last record at {before.end_lsn}: what lies between comes again"
@@ -255,6 +258,26 @@ def _record(config: PipelineConfig, catalog: Catalog, slot: Slot, before: Positi
         end_lsn=_confirmed(slot), made=before.made if before is not None else (), snapshot={"phase": "done"},
         **recorded_form(publication, lambda table: captures(*table.split(".", 1))),
     )  # fmt: skip
+
+
+def _where_it_ended(
+    config: PipelineConfig, catalog: Catalog, slot: Slot, api: ConnectApi, record: PositionRecord,
+    before: PositionRecord | None, seconds: float, say: Callable[[str], None],
+) -> PositionRecord:  # fmt: skip
+    """The record with what the connector had sent beyond the slot's position, which is not sent again."""
+    stored = Stored.of(api.offsets(config.name), config.options["topic.prefix"])
+    if stored is None:
+        # A command that was cut short has recorded it and reset the offsets already.
+        if before is not None and (before.slot, before.end_lsn) == (record.slot, record.end_lsn):
+            return record.at(before.commit_lsn, record.end_lsn, before.ordinal)
+        return record
+    ended = left_off(config, catalog, slot, stored, seconds=seconds)
+    if ended.doubtful:
+        say(f"whether {ended.doubtful} changes at {LSN(stored.lsn)} have arrived cannot be told: they are sent again")
+    send_rest(config, ended.rest, say)
+    # The server frees the slot a moment after the connection that has read from it has ended.
+    _wait_until_free(catalog, config, seconds, say, "stop whoever reads from it")
+    return record.at(ended.commit_lsn, record.end_lsn, ended.ordinal) if ended.ordinal else record
 
 
 def _confirmed(slot: Slot) -> LSN:

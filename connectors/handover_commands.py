@@ -35,7 +35,7 @@ def handover(
     bootstrap_servers: Servers = None,
     connect_url: Annotated[
         str | None,
-        typer.Option("--connect-url", help="A worker of the Connect cluster. Or SEAM_CONNECT_URL, or [connect] url."),
+        typer.Option("--connect-url", help="A worker of the Connect cluster. Or SEAM_CONNECT_URL, or \\[connect] url."),
     ] = None,
     wait: Annotated[float, typer.Option("--wait", min=1, help="Seconds for each side to stop or start.")] = 60.0,
     settle: Annotated[

@@ -32,7 +32,7 @@ Servers = Annotated[
     typer.Option("--bootstrap-servers", envvar="SEAM_BOOTSTRAP_SERVERS", help="Kafka brokers, host:port,..."),
 ]
 WorkerFile = Annotated[
-    Path | None, typer.Option("--file", help="A seam.toml whose [worker] names brokers and security options.")
+    Path | None, typer.Option("--file", help="A seam.toml whose \\[worker] names brokers and security options.")
 ]
 OutputOption = Annotated[Output, typer.Option("--output", help="A table for people or JSON for programs.")]
 Topic = Annotated[str, typer.Argument(help="The topic.")]

@@ -30,7 +30,7 @@ from legacy_db.transactions import transactions_of
 
 app = typer.Typer(no_args_is_help=True, help="Move a slice of the legacy schema, state by state, each behind its gate.")
 
-File = Annotated[Path, typer.Argument(help="seam.toml with [connectors.NAME] and [slices.NAME].")]
+File = Annotated[Path, typer.Argument(help="seam.toml with \\[connectors.NAME] and \\[slices.NAME].")]
 SliceName = Annotated[str, typer.Argument(help="The slice.")]
 _NOWHERE = "unused:0"
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]

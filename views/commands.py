@@ -33,7 +33,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Views: state built from topics, in memory, RocksDB or SQLite."
 )
 
-File = Annotated[Path, typer.Argument(help="seam.toml with [views.NAME].")]
+File = Annotated[Path, typer.Argument(help="seam.toml with \\[views.NAME].")]
 Only = Annotated[str | None, typer.Option("--only", help="The view, of a file with several.")]
 Servers = Annotated[
     str | None,

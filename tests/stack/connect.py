@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,10 @@ class ConnectWorker(Server):
         properties: Added to the worker's properties, over what stands there.
         heap: The JVM's maximum.
         quick_start: See `java_command`.
+        options: More options of the JVM.
+        jars: Directories of jars on the worker's own class path.
+        tls: How the tests themselves talk to a worker whose listener is https; None for http.
+        authorization: The header of that name of the tests' own calls.
     """
 
     name = "the Connect worker"
@@ -52,6 +57,10 @@ class ConnectWorker(Server):
         properties: Mapping[str, str] | None = None,
         heap: str = "512m",
         quick_start: bool = True,
+        options: Sequence[str] = (),
+        jars: Sequence[Path] = (),
+        tls: ssl.SSLContext | None = None,
+        authorization: str | None = None,
     ) -> None:
         super().__init__(directory)
         self.port = free_port()
@@ -61,10 +70,13 @@ class ConnectWorker(Server):
         self._plugins = tuple(plugins)
         self._heap = heap
         self._quick_start = quick_start
+        self._options, self._jars = tuple(options), tuple(jars)
+        self._tls = tls
+        self._authorization = authorization
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{HOST}:{self.port}"
 
     @property
     def plugin_path(self) -> Path:
@@ -79,9 +91,11 @@ class ConnectWorker(Server):
         """
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if self._authorization is not None:
+            headers["Authorization"] = self._authorization
         request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
+            with urllib.request.urlopen(request, timeout=timeout, context=self._tls) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -142,7 +156,9 @@ class ConnectWorker(Server):
 
     def _command(self) -> Sequence[str]:
         main = ["org.apache.kafka.connect.cli.ConnectDistributed", str(self.directory / "worker.properties")]
-        return kafka_command(self.directory, main, heap=self._heap, quick_start=self._quick_start)
+        return kafka_command(
+            self.directory, main, heap=self._heap, quick_start=self._quick_start, options=self._options, jars=self._jars
+        )
 
     def _answers(self) -> bool:
         try:

@@ -40,7 +40,7 @@ def kafka_jars() -> Path:
 
 
 def connect_plugin(name: str) -> Path:
-    """A connector with what it needs: `debezium-postgres`, `debezium-mariadb` or `debezium-jdbc`."""
+    """A plugin with what it needs: `debezium-postgres`, `debezium-mariadb`, `debezium-jdbc`, `connect-basic-auth`."""
     arguments = []
     if name == "debezium-jdbc":
         # A second Jackson beside the worker's ends the sink's task with "BlackbirdModule not a subtype".

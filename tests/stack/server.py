@@ -164,10 +164,17 @@ def java_command(
 
 
 def kafka_command(
-    directory: Path, main: Sequence[str], *, heap: str, quick_start: bool = True, options: Sequence[str] = ()
+    directory: Path,
+    main: Sequence[str],
+    *,
+    heap: str,
+    quick_start: bool = True,
+    options: Sequence[str] = (),
+    jars: Sequence[Path] = (),
 ) -> list[str]:
-    """A JVM on Kafka's class path, logging to its standard output."""
+    """A JVM on Kafka's class path and further directories of jars, logging to its standard output."""
     logging = directory / "log4j2.properties"
     logging.write_text(_LOG4J)
-    more = [f"-Dlog4j2.configurationFile={logging}", *options, "-cp", f"{kafka_jars()}/*"]
+    more = [f"-Dlog4j2.configurationFile={logging}", *options]
+    more += ["-cp", ":".join(f"{path}/*" for path in [kafka_jars(), *jars])]
     return java_command(directory, main, heap=heap, quick_start=quick_start, options=more)

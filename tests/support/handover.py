@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,22 @@ class HandedOver:
             found.append((value["source"]["txId"], value["after"]["id"]))
         return found
 
+    def events(self) -> list[tuple[int, Hashable]]:
+        """(transaction, what tells a record from others) of every record of the workload's tables, tombstones too."""
+        found: list[tuple[int, Hashable]] = []
+        for topic in (f"{self.name}.public.{table}" for table in ("state", "journal", "batch")):
+            last: dict[bytes | None, tuple[int, Hashable]] = {}
+            for record in read_topic(self.kafka.bootstrap, topic):
+                if record.value is None:
+                    xid, deletion = last[record.key]
+                    found.append((xid, ("tombstone", deletion)))
+                    continue
+                value = json.loads(record.value)
+                event = (topic, record.key, value["source"]["lsn"], value["op"])
+                last[record.key] = value["source"]["txId"], event
+                found.append(last[record.key])
+        return found
+
     def close(self) -> None:
         self.api.close()
 
@@ -138,3 +156,20 @@ def stretches_sent_again(sent: list[tuple[int, int]]) -> list[int]:
         last = place
     assert last == len(order) - 1, "what was sent again ends before it has caught up"
     return again
+
+
+def sent_again_in_part(events: Sequence[tuple[int, Hashable]]) -> list[int]:
+    """The transactions that were sent again in part: their records did not all come equally often.
+
+    Args:
+        events: (transaction, what tells a record from others) of all topics.
+    """
+    counts: dict[int, Counter[Hashable]] = defaultdict(Counter)
+    for transaction, event in events:
+        counts[transaction][event] += 1
+    return [transaction for transaction, times in counts.items() if len(set(times.values())) > 1]
+
+
+def sent_again(events: Sequence[tuple[int, Hashable]]) -> int:
+    """How many records came that were there already."""
+    return len(events) - len(set(events))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -323,3 +325,35 @@ def test_the_positions_topic_is_the_only_one_that_the_acknowledger_writes():
     acks.keepalive(LSN(1100), reply_requested=False)
     acks.acknowledge(200.0)
     assert [(each.topic, each.partition, each.key) for each in producer.flying] == [(POSITIONS_TOPIC, 0, b"connector")]
+
+
+def test_what_another_engine_has_sent_of_a_transaction_is_not_sent_again():
+    covered = replace(position(), commit_lsn=LSN(1200), ordinal=3)
+    acks = Acknowledger(
+        FakeWalsender(), FakeProducer(), "connector", covered, START,
+        stall_seconds=60, meter=Meter(), failpoint=lambda _step: None,
+    )  # fmt: skip
+    skipped = {}
+    for commit in (1100, 1200, 1300, 1400):
+        acks.begin(LSN(commit))
+        skipped[commit] = (acks.ordinal, acks.skip)
+        acks.commit(LSN(commit), LSN(commit + 10))
+    whole = skipped[1100][1]
+    assert whole > 1_000_000
+    assert skipped == {1100: (1, whole), 1200: (1, 3), 1300: (1, -1), 1400: (1, -1)}
+
+
+def test_what_is_covered_stays_recorded_until_the_stream_has_passed_it():
+    walsender, producer = FakeWalsender(), FakeProducer()
+    covered = replace(position(), commit_lsn=LSN(1200), ordinal=3)
+    acks = Acknowledger(
+        walsender, producer, "connector", covered, START, stall_seconds=60, meter=Meter(), failpoint=lambda _step: None
+    )
+    for now, commit in ((100.0, 1100), (200.0, 1200), (300.0, 1300)):
+        acks.begin(LSN(commit))
+        acks.commit(LSN(commit), LSN(commit + 10))
+        acks.acknowledge(now)
+        producer.deliver()
+        acks.acknowledge(now + 50)
+    found = [(int(each.commit_lsn), each.ordinal, int(each.end_lsn)) for each in producer.positions()]
+    assert found == [(1200, 3, 1110), (1200, 0, 1210), (1300, 0, 1310)]

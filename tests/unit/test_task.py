@@ -97,6 +97,31 @@ def test_an_open_transaction_is_not_told_when_the_loop_is_stopped():
     assert running.told <= 1110
 
 
+def test_a_task_that_is_to_stop_ends_with_the_transaction_that_runs_and_begins_no_other():
+    frames = transaction(1100, rows=3)
+    running = Loop(frames[:2])
+
+    def ask() -> None:
+        running.stop.set()
+        running.walsender.frames.extend([*frames[2:], *transaction(1200)])
+        running.walsender.on_wait = lambda: None
+
+    running.walsender.on_wait = ask
+    running.producer.on_poll = running.producer.deliver_all
+    running.run()
+    assert [each.topic for each in running.producer.delivered].count("topic") == 3
+    assert running.told == 1110
+
+
+def test_a_task_that_is_to_stop_waits_a_while_only_for_the_end_of_a_transaction(monkeypatch):
+    monkeypatch.setattr(loop, "END_SECONDS", 0.0)
+    running = Loop(transaction(1100, rows=3)[:-1])
+    running.walsender.on_wait = running.stop.set
+    running.producer.on_poll = running.producer.deliver_all
+    running.run()
+    assert running.told == START
+
+
 @pytest.mark.parametrize("rows", (1, 700))
 def test_nothing_is_told_after_a_warning_in_the_middle_of_a_full_drain(rows):
     running = Loop()
