@@ -371,8 +371,9 @@ class View:
             self._rebuild.clear()
             self._builder = threading.Thread(target=self._build_beside, name="builder", daemon=True)
             self._builder.start()
-        if now - timers.metadata > METADATA_SECONDS:
-            timers.metadata = now
+        missing = set(self.config.topics) - {topic for topic, _ in follower.assigned}
+        if now - timers.metadata > (HOUSEKEEPING_SECONDS if missing else METADATA_SECONDS):
+            timers.metadata = now  # a topic is often made with its first record, which somebody may wait for
             fresh = places_of(follower, self.config) - follower.assigned
             if fresh:
                 follower.add({place: held.begin for place, held in follower.bounds(fresh).items()})
