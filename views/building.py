@@ -14,6 +14,7 @@ from cdc.kafka.follower import Bounds, Follower
 from cdc.report import Severity
 from views.applying import Applier
 from views.batch import Batch, Place, ViewState
+from views.changelog import Changelog
 from views.errors import MemoryLimit, ViewDamaged
 from views.estimate import Sample
 from views.generations import Generations
@@ -23,7 +24,7 @@ from views.meter import ViewMeter
 from views.options import ViewConfig
 from views.store import Store
 from views.transactions import LOOK_BACK, TAIL, TransactionGate, boundary_topic
-from views.validity import TopicFacts
+from views.validity import TopicFacts, reason_to_rebuild
 
 WHOLE_SECONDS: Final = 1.0
 """How long a view that is loaded waits for the rest of the transactions at the ends of its topics."""
@@ -46,6 +47,9 @@ class StoreBuilder:
         say: Told what is worth saying.
         stop: Ends a build.
         inspect: Whether the broker is asked for topic ids and options.
+
+    Attributes:
+        changelog: The view's changelog, once it is opened.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class StoreBuilder:
         self._say = say
         self._stop = stop
         self._inspect = inspect
+        self.changelog: Changelog | None = None
 
     # -- what is there -----------------------------------------------------------------------------------------------
 
@@ -95,17 +100,42 @@ class StoreBuilder:
         if self.config.kind == "memory" and self.config.path is not None and store is not None:
             write_image_of(store, self.config)
 
+    def usable_changelog(self, bounds: Mapping[Place, Bounds], facts: TopicFacts) -> Changelog | None:
+        """The changelog, where a lost store can be loaded from it and read on from the topics."""
+        changelog = self.changelog
+        if changelog is None or changelog.state is None:
+            return None
+        reason = reason_to_rebuild(changelog.state, self.config.digest, bounds, facts, time.time())
+        if reason is None:
+            return changelog
+        self._say("CHANGELOG_UNUSED", f"{changelog.prefix}: {reason}; the topics are read anew", Severity.WARNING)
+        return None
+
+    def open_changelog(self) -> None:
+        """Open it where the view has one."""
+        self.close_changelog()
+        if self.config.changelog is not None:
+            self.changelog = Changelog(self.config)
+
+    def close_changelog(self) -> None:
+        """End it."""
+        if self.changelog is not None:
+            self.changelog.close()
+            self.changelog = None
+
     # -- a new one ---------------------------------------------------------------------------------------------------
 
     def build(
-        self, follower: Follower, facts: TopicFacts, bounds: Mapping[Place, Bounds] | None = None
-    ) -> tuple[Applier, int | None]:
+        self, follower: Follower, facts: TopicFacts, bounds: Mapping[Place, Bounds] | None = None,
+        *, changelog: Changelog | None = None,
+    ) -> tuple[Applier, int | None]:  # fmt: skip
         """A new store with everything that the topics hold now.
 
         Args:
             follower: Reads; afterwards it goes on from the ends.
             facts: What `facts` gave.
             bounds: What the partitions hold, where that was just asked.
+            changelog: Loads what it holds first, and then takes what is read from the topics.
 
         Returns:
             What applies to the store from here on, and the number of its directory.
@@ -122,13 +152,17 @@ class StoreBuilder:
         asked = time.time()
         bounds = bounds or follower.bounds(places_of(follower, config))
         # Records are fetched while the store is opened and what it needs is imported.
-        gate, marks = self.gate(follower, bounds, None, loading=True)
-        starts = assign(follower, {**bounds, **marks}, {})
+        known = None if changelog is None else changelog.state
+        gate, marks = self.gate(follower, bounds, known, loading=known is None)
+        starts = assign(follower, {**bounds, **marks}, {} if known is None else {**known.offsets, **known.boundaries})
+        self._meter.fetching.set()
         store = open_store(config, path)
         try:
             store.begin_load()
             state = ViewState(topic_ids=dict(facts.ids), config=config.digest)
-            applier = Applier(store, config, follower.check, state=state, gate=gate)
+            if changelog is not None:
+                state = changelog.restore(store)
+            applier = Applier(store, config, follower.check, state=state, gate=gate, changelog=changelog)
             take = (
                 self._sampled(applier, bounds) if config.kind == "memory" else lambda ms: self._loaded(applier.take(ms))
             )
@@ -185,9 +219,13 @@ class StoreBuilder:
             The gate, and the partitions of the boundaries from where they are to be read.
         """
         config = self.config
-        topic = boundary_topic(config.topics, config.transactions) if config.partitions is None else None
+        topic = boundary_topic(config.topics, config.transactions)
         found = follower.partitions([topic]) if topic is not None else {}
         if topic is None or topic not in found:
+            return None, {}
+        if config.partitions is not None:
+            evidence = f"{topic} is there, but a view of some partitions cannot know what is whole: it shows each record as it comes"
+            self._say("TRANSACTIONS_NOT_WHOLE", evidence, Severity.NOTE)
             return None, {}
         marks = {}
         for place, held in follower.bounds({(topic, p) for p in found[topic]}).items():

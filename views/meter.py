@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 
 from views.loading import Backlog
 
@@ -19,6 +20,7 @@ class ViewMeter:
         last_applied: Unix time of the last batch, seconds.
         backlog: What a load has before it.
         rebuilds: How often it was built since the start.
+        fetching: Set when records are asked for.
     """
 
     phase: str = "starting"
@@ -28,6 +30,7 @@ class ViewMeter:
     last_applied: float = 0.0
     backlog: Backlog | None = None
     rebuilds: int = 0
+    fetching: threading.Event = field(default_factory=threading.Event)
 
     def read(self, backlog: Backlog) -> None:
         """Take how far a load is."""

@@ -58,6 +58,7 @@ class View:
     Attributes:
         complete: Set when the view holds everything that was in its topics when it started.
         error: What ended it for good.
+        trouble: What it met last and tries to overcome; None once it is live.
         frontier: For waits.
         changes: The last changes.
         meter: Figures.
@@ -76,6 +77,7 @@ class View:
         self.complete = threading.Event()
         self.ended = threading.Event()
         self.error: SeamError | None = None
+        self.trouble: RetriableError | None = None
         self.meter = ViewMeter()
         self.frontier = Frontier(
             config.topics, prefix=config.progress, partitions=config.partitions, ends=self._ends_now
@@ -167,6 +169,7 @@ class View:
             self._thread.join(seconds)
         if self._builder is not None:
             self._builder.join(seconds)
+        self._stores.close_changelog()
         self._current.put(None)
         if self._generations is not None:
             self._generations.close()
@@ -191,6 +194,7 @@ class View:
                     self._say("OFFSET_GONE", f"{gone}; building the view anew")
                 except RetriableError as error:
                     self.meter.phase = "retrying"
+                    self.trouble = error
                     self._say(error.code, f"{error.message}; trying again")
                     self._stop.wait(PAUSE_SECONDS)
             self._stores.write_image(self._current.store)
@@ -214,10 +218,13 @@ class View:
             asked = time.time()
             bounds = follower.bounds(places_of(follower, self.config))
             facts = self._stores.facts()
+            self._stores.open_changelog()
             store = self._usable(bounds, facts)
             if store is None:
                 self.meter.phase = "loading" if not self.complete.is_set() else "rebuilding"
-                applier, number = self._stores.build(follower, facts, bounds)
+                asked_for = self._fresh and not self.meter.rebuilds
+                changelog = None if asked_for else self._stores.usable_changelog(bounds, facts)
+                applier, number = self._stores.build(follower, facts, bounds, changelog=changelog)
                 self._switch(applier, number)
             else:
                 self._current.put(store)
@@ -262,11 +269,13 @@ class View:
         """Read what a stored view lacks; None when it was stopped meanwhile."""
         gate, marks = self._stores.gate(follower, bounds, store.state, loading=False)
         applier = Applier(store, self.config, follower.check, gate=gate)
+        self._attach(applier)
         offsets = applier.state.offsets
         self.changes.restart(offsets)
         self.frontier.applied(offsets)
         self.meter.phase = "loading" if not self.complete.is_set() else "live"
         starts = assign(follower, {**bounds, **marks}, {**offsets, **applier.state.boundaries})
+        self.meter.fetching.set()
         take: Callable[[Any], None] = lambda messages: self._take(applier, messages)  # noqa: E731
         if not read_to_ends(follower, bounds, starts, take, self._stop, self.meter.read):
             return None
@@ -282,6 +291,7 @@ class View:
     def _is_complete(self) -> None:
         self.meter.backlog = None
         self.meter.phase = "live"
+        self.trouble = None
         if not self.complete.is_set():
             self.meter.loaded_seconds = time.monotonic() - self._started
             self.complete.set()
@@ -309,8 +319,17 @@ class View:
         if self._generations is not None and number is not None:
             self._generations.switch(number)
         self._current.put(applier.store)
+        self._attach(applier, anew=True)
         self.changes.restart(applier.state.offsets)
         self.frontier.applied(applier.state.offsets)
+
+    def _attach(self, applier: Applier, *, anew: bool = False) -> None:
+        """Let the changelog take what is applied from here on, after it has everything that the store has."""
+        changelog = self._stores.changelog
+        if changelog is not None and applier.changelog is None:
+            if anew or not changelog.covers(applier.state):
+                changelog.write_anew(applier.store)
+            applier.changelog = changelog
 
     # -- live --------------------------------------------------------------------------------------------------------
 
@@ -352,8 +371,9 @@ class View:
             self._rebuild.clear()
             self._builder = threading.Thread(target=self._build_beside, name="builder", daemon=True)
             self._builder.start()
-        if now - timers.metadata > METADATA_SECONDS:
-            timers.metadata = now
+        missing = set(self.config.topics) - {topic for topic, _ in follower.assigned}
+        if now - timers.metadata > (HOUSEKEEPING_SECONDS if missing else METADATA_SECONDS):
+            timers.metadata = now  # a topic is often made with its first record, which somebody may wait for
             fresh = places_of(follower, self.config) - follower.assigned
             if fresh:
                 follower.add({place: held.begin for place, held in follower.bounds(fresh).items()})
