@@ -1,6 +1,6 @@
-"""Views of 1,000,000 products: ready, resident, a get; beside Quix Streams; and a wait at 1,000 writes a second.
+"""Views of 1,000,000 products: ready, resident, a get; beside Quix Streams and ktables; and a wait at 1,000 writes a second.
 
-Run as: python -m benchmarks views [--rows 1000000] [--partitions 40] [--only memory rocksdb sqlite get quix wait]
+Run as: python -m benchmarks views [--rows 1000000] [--partitions 40] [--only memory rocksdb sqlite get quix ktables wait]
 """
 
 from __future__ import annotations
@@ -66,6 +66,27 @@ def keep(value, state):
 
 app.dataframe(source).update(keep, stateful=True)
 app.run()
+"""
+
+
+KTABLES_PACKAGE = "ktables==2.0.0"
+KTABLES = """
+import asyncio, sys, time
+print(time.time(), flush=True)
+from ktables import KafkaTable
+
+bootstrap, topic, rows = sys.argv[1], sys.argv[2], int(sys.argv[3])
+
+async def main():
+    table = KafkaTable(
+        connection=bootstrap, topic=topic, value_decoder=bytes, ensure_topic=False, catchup_timeout=120.0
+    )
+    async with table:
+        if len(table) != rows:
+            raise SystemExit(f"{len(table)} rows of {rows}: {table.status}")
+        print(time.time(), flush=True)
+
+asyncio.run(main())
 """
 
 
@@ -170,14 +191,21 @@ def gets(bootstrap: str, rows: int) -> dict[str, float]:
 
 def quix(directory: Path, bootstrap: str, rows: int) -> dict[str, float]:
     """Quix Streams keeps the same topic in its state store, which is RocksDB."""
-    environment = directory / "quix"
+    return peer(directory, QUIX_PACKAGE, QUIX, bootstrap, TOPIC, str(rows), str(directory / "quix-state"))
+
+
+def ktables(directory: Path, bootstrap: str, rows: int) -> dict[str, float]:
+    """The other library that keeps a topic in a dict."""
+    return peer(directory, KTABLES_PACKAGE, KTABLES, bootstrap, TOPIC, str(rows))
+
+
+def peer(directory: Path, package: str, program: str, *arguments: str) -> dict[str, float]:
+    """Another library in an environment of its own: its program prints the time when it begins and when it is ready."""
+    environment = directory / package
     venv.create(environment, with_pip=True)
     python = str(environment / "bin" / "python")
-    subprocess.run([python, "-m", "pip", "install", "--quiet", QUIX_PACKAGE], check=True)
-    process = subprocess.Popen(
-        [python, "-c", QUIX, bootstrap, TOPIC, str(rows), str(directory / "quix-state")],
-        stdout=subprocess.PIPE, text=True, cwd=directory,
-    )  # fmt: skip
+    subprocess.run([python, "-m", "pip", "install", "--quiet", package], check=True)
+    process = subprocess.Popen([python, "-c", program, *arguments], stdout=subprocess.PIPE, text=True, cwd=directory)
     try:
         assert process.stdout is not None
         began = float(process.stdout.readline())
@@ -286,11 +314,11 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--partitions", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rate", type=int, default=1000)
-    parser.add_argument("--only", nargs="*", choices=(*KINDS, "get", "quix", "wait"))
+    parser.add_argument("--only", nargs="*", choices=(*KINDS, "get", "quix", "ktables", "wait"))
     options = parser.parse_args(arguments)
-    wanted = options.only or (*KINDS, "get", "quix", "wait")
-    with tempfile.TemporaryDirectory() as name, servers(Path(name)) as (server, broker):
-        directory = Path(name)
+    wanted = options.only or (*KINDS, "get", "quix", "ktables", "wait")
+    with tempfile.TemporaryDirectory() as root, servers(Path(root)) as (server, broker):
+        directory = Path(root)
         if set(wanted) != {"wait"}:
             fill(broker.bootstrap, options.rows, options.partitions)
         found = {}
@@ -300,10 +328,11 @@ def main(arguments: Sequence[str]) -> None:
                 tell(kind, found[kind])
         if "get" in wanted:
             tell("get from memory", gets(broker.bootstrap, options.rows))
-        if "quix" in wanted:
-            peer = quix(directory, broker.bootstrap, options.rows)
-            tell(f"{QUIX_PACKAGE}, its store", peer)
-            for kind, figures in found.items():
-                say(f"{kind} / Quix Streams = {peer['ready_s'] / figures['ready_s']:.1f} times as quick")
+        for name, package, measure in (("quix", QUIX_PACKAGE, quix), ("ktables", KTABLES_PACKAGE, ktables)):
+            if name in wanted:
+                other = measure(directory, broker.bootstrap, options.rows)
+                tell(package, other)
+                for kind, figures in found.items():
+                    say(f"{kind} / {package} = {other['ready_s'] / figures['ready_s']:.1f} times as quick")
         if "wait" in wanted:
             tell("wait_for", waits(server, broker.bootstrap, options.rate, 10))

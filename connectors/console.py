@@ -13,7 +13,6 @@ from typing import Any, Final
 import orjson
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from cdc.report import Finding, Severity
 
@@ -44,6 +43,8 @@ def write_json(document: Any, *, line: bool = False) -> None:
 
 def write_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """A table for people; "nothing" where there are no rows."""
+    from rich.table import Table  # only where there is one to print
+
     table = Table(title=title, title_justify="left", header_style="bold", expand=False)
     for column in columns:
         table.add_column(column, overflow="fold")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from views.batch import Batch, ViewState
+from views.changelog import Changelog
 from views.options import ViewConfig
 from views.partials import complete_rows
 from views.store import Store
@@ -22,13 +23,15 @@ class Applier:
         check: See `Unwrapper`.
         state: Where a store that holds nothing yet begins.
         gate: Holds back transactions that are not whole yet; None lets every record through.
+        changelog: Takes each batch before the store does.
     """
 
     def __init__(
         self, store: Store, config: ViewConfig, check: Callable[[Any], bool], *, state: ViewState | None = None,
-        gate: TransactionGate | None = None,
+        gate: TransactionGate | None = None, changelog: Changelog | None = None,
     ) -> None:  # fmt: skip
         self.gate = gate
+        self.changelog = changelog
         self.store = store
         self.config = config
         self.unwrapper = Unwrapper(
@@ -74,6 +77,8 @@ class Applier:
     def apply(self, batch: Batch) -> None:
         """Apply a batch."""
         complete_rows(batch, self.store)
+        if self.changelog is not None and (len(batch) or batch.items or batch.state.offsets != self.state.offsets):
+            self.changelog.write(batch, self.store)
         self.store.apply(batch)
 
     def stamp(self, seen_until: float, *, complete: bool = False) -> None:
@@ -86,4 +91,7 @@ class Applier:
         state = self.unwrapper.state
         state.seen_until = seen_until
         state.complete = state.complete or complete
-        self.store.apply(Batch([], state.copy()))
+        batch = Batch([], state.copy())
+        if self.changelog is not None:
+            self.changelog.write(batch, self.store)
+        self.store.apply(batch)

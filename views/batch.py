@@ -72,6 +72,7 @@ class Run:
         sources: Positions in the database, or None where no record told any.
         partial: Index -> names of the columns whose value is unchanged and was not sent.
         packed: Keys and values end to end, where somebody has joined them already.
+        bounds: The lowest and the highest key, where somebody has looked for them already.
     """
 
     topic: str
@@ -82,6 +83,7 @@ class Run:
     sources: list[Position | None] | None = None
     partial: dict[int, tuple[str, ...]] = field(default_factory=dict)
     packed: bytes | None = None
+    bounds: tuple[bytes, bytes] | None = None
 
     def __len__(self) -> int:
         return len(self.keys)

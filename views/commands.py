@@ -12,25 +12,26 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cdc.errors import OperatorError, SeamError
+from cdc.errors import ConfigError, OperatorError, SeamError
 from cdc.kafka.progress import ProgressFeed
 from cdc.properties import ConfigFile, load
 from cdc.report import Finding
 from connectors.console import STDERR, STDOUT, Output, bytes_text, tell, write_json, write_table
 from views.batch import Row
-from views.errors import QueryRefused, ViewBusy, ViewNotBuilt
+from views.errors import ViewBusy, ViewNotBuilt
 from views.generations import Generations
 from views.keys import candidates, key_columns, key_text
 from views.kinds import open_store
+from views.memory_use import collect_seldom
 from views.options import ViewConfig, read_view, view_names
 from views.runner import View
-from views.sqlite import SqliteStore
 from views.status import view_status
 from views.store import Store
 
-app = typer.Typer(no_args_is_help=True, help="Views: state built from topics, in memory, RocksDB or SQLite.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Views: state built from topics, in memory, RocksDB or SQLite."
+)
 
 File = Annotated[Path, typer.Argument(help="seam.toml with \\[views.NAME].")]
 Only = Annotated[str | None, typer.Option("--only", help="The view, of a file with several.")]
@@ -42,7 +43,11 @@ Topic = Annotated[str | None, typer.Option("--topic", help="Which, in a view of 
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many rows at most.")]
 OutputOption = Annotated[Output, typer.Option("--output", help="A table for people or JSON for programs.")]
 
-LOAD_SECONDS = 3600.0
+FETCHING_SECONDS = 0.5
+"""How long the server lets its views ask for their first records before it imports what answers."""
+
+PATIENCE_SECONDS = 20.0
+"""How long a command that ends by itself lets a view try again before it ends with what the view cannot overcome."""
 
 
 class NoSuchKey(OperatorError):
@@ -59,7 +64,7 @@ def _config(path: Path, only: str | None, servers: str | None) -> ViewConfig:
     file = load(path)
     names = view_names(file, only)
     if len(names) > 1:
-        raise QueryRefused(f"the file holds the views {', '.join(names)}", hint="name one with --only NAME")
+        raise ConfigError(f"the file holds the views {', '.join(names)}", hint="name one with --only NAME")
     return read_view(file, names[0], bootstrap_servers=servers)
 
 
@@ -72,10 +77,11 @@ def run(
     output: OutputOption = Output.table,
 ) -> None:
     """Keep views up to date."""
+    collect_seldom()
     views = [View(config, on_finding=tell) for config in _configs(load(file), only, bootstrap_servers)]
     stop = _stop_on_signals()
     with _running(views):
-        _until_complete(views, stop)
+        _until_complete(views, stop, patience=PATIENCE_SECONDS if once else None)
         if not once:
             _until_stopped(views, stop)
         found = [view_status(view.config, view) for view in views]
@@ -91,10 +97,11 @@ def serve(
     file: File,
     only: Only = None,
     host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="The port; 0 takes a free one.")] = 8085,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port; 0 takes a free one.")] = 8085,
     bootstrap_servers: Servers = None,
 ) -> None:
     """Keep views up to date and answer over HTTP."""
+    collect_seldom()
     loaded = load(file)
     configs = _configs(loaded, only, bootstrap_servers)
     feed = ProgressFeed(configs[0].kafka)
@@ -102,7 +109,10 @@ def serve(
     topics = {topic for config in configs for topic in config.topics}
     stop = _stop_on_signals()
     with _running(views):
-        # Imported while the views fetch their first records.
+        # Imported while the first records come in: two threads that import get in each other's way.
+        deadline = time.monotonic() + FETCHING_SECONDS
+        for view in views:
+            view.meter.fetching.wait(max(0.0, deadline - time.monotonic()))
         from views.databases import probe_of
         from views.http_server import HttpServer
 
@@ -113,11 +123,15 @@ def serve(
 
 
 def _say_when_complete(views: list[View], stop: threading.Event) -> None:
-    for view in views:
-        while not view.complete.wait(0.1):
-            if stop.is_set() or view.ended.is_set():
-                return
-        STDERR.print(f"{view.config.name}: complete after {view.meter.loaded_seconds:.2f} s")
+    """Say it of each view; end the server when there is none that could answer."""
+    waiting = list(views)
+    while waiting and not stop.wait(0.05):
+        for view in [v for v in waiting if v.complete.is_set() or v.ended.is_set()]:
+            waiting.remove(view)
+            if view.complete.is_set():
+                STDERR.print(f"{view.config.name}: complete after {view.meter.loaded_seconds:.2f} s")
+    if all(view.ended.is_set() and not view.complete.is_set() for view in views):
+        stop.set()
 
 
 @app.command()
@@ -150,10 +164,13 @@ def search(
     output: OutputOption = Output.table,
 ) -> None:
     """Full-text search, the best rows first."""
+    from views.sqlite import SqliteStore
+
     config = _config(file, only, bootstrap_servers or _unless_memory(file, only))
+    if config.kind != "sqlite" or not config.search:
+        raise ConfigError(f'view {config.name} has no full text: it needs kind = "sqlite" and search = [...]')
     with _opened(config) as store:
-        if not isinstance(store, SqliteStore):
-            raise QueryRefused(f'view {config.name} has no full text: it needs kind = "sqlite" and search = [...]')
+        assert isinstance(store, SqliteStore)
         rows = store.search(text, limit=limit, topic=topic)
     if output is Output.json:
         write_json({"rows": [_row_json(row) for row in rows]})
@@ -171,10 +188,13 @@ def sql(
     output: OutputOption = Output.table,
 ) -> None:
     """Ask a SQLite view in SQL; nothing can be written."""
+    from views.sqlite import SqliteStore
+
     config = _config(file, only, bootstrap_servers or _unless_memory(file, only))
+    if config.kind != "sqlite":
+        raise ConfigError(f'view {config.name} cannot be asked in SQL: it needs kind = "sqlite"')
     with _opened(config) as store:
-        if not isinstance(store, SqliteStore):
-            raise QueryRefused(f'view {config.name} cannot be asked in SQL: it needs kind = "sqlite"')
+        assert isinstance(store, SqliteStore)
         names, rows = store.sql(query, limit=limit)
     if output is Output.json:
         write_json({"columns": names, "rows": [[_cell(value) for value in row] for row in rows]})
@@ -188,7 +208,7 @@ def rebuild(file: File, only: Only = None, bootstrap_servers: Servers = None) ->
     config = _config(file, only, bootstrap_servers)
     stop = _stop_on_signals()
     if config.path is None:
-        raise QueryRefused(f"view {config.name} lives in memory only: it is built anew at every start")
+        raise ConfigError(f"view {config.name} lives in memory only: it is built anew at every start")
     generations = Generations(config.path)
     before = generations.current()
     if config.kind != "memory" and generations.locked_by_another():
@@ -201,7 +221,7 @@ def rebuild(file: File, only: Only = None, bootstrap_servers: Servers = None) ->
         return
     view = View(config, on_finding=tell, fresh=True)
     with _running([view]):
-        _until_complete([view], stop)
+        _until_complete([view], stop, patience=PATIENCE_SECONDS)
 
 
 @app.command()
@@ -259,14 +279,33 @@ def _running(views: list[View]) -> Iterator[None]:
             raise view.error
 
 
-def _until_complete(views: list[View], stop: threading.Event) -> None:
+def _until_complete(views: list[View], stop: threading.Event, *, patience: float | None = None) -> None:
+    """Wait until views are complete, or have ended, or have tried again and again for so many seconds."""
+    waiting = _waiting(views, stop, patience)
+    if not STDERR.is_terminal:
+        for _ in waiting:
+            pass
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=STDERR, transient=True, disable=not STDERR.is_terminal) as progress:
+    with Progress(*columns, console=STDERR, transient=True) as progress:
         tasks = {view: progress.add_task(view.config.name, total=None) for view in views}
-        while not all(view.complete.is_set() or view.ended.is_set() for view in views) and not stop.wait(0.05):
+        for _ in waiting:
             for view, task in tasks.items():
                 if (backlog := view.meter.backlog) is not None:
                     progress.update(task, completed=backlog.read, total=max(backlog.total, backlog.read))
+
+
+def _waiting(views: list[View], stop: threading.Event, patience: float | None) -> Iterator[None]:
+    calm = time.monotonic()
+    while not all(view.complete.is_set() or view.ended.is_set() for view in views) and not stop.wait(0.05):
+        trouble = next((view.trouble for view in views if view.trouble is not None), None)
+        if trouble is None:
+            calm = time.monotonic()
+        elif patience is not None and time.monotonic() - calm > patience:
+            raise trouble
+        yield
 
 
 def _until_stopped(views: list[View], stop: threading.Event) -> None:
@@ -281,7 +320,8 @@ def _opened(config: ViewConfig) -> Iterator[Store]:
     if config.kind == "memory":
         view = View(config, on_finding=_quiet)
         with _running([view]):
-            view.wait_complete(LOAD_SECONDS)
+            _until_complete([view], threading.Event(), patience=PATIENCE_SECONDS)
+            view.wait_complete(0.0)
             with view.reading() as store:
                 yield store
         return

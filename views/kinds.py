@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from views.errors import MemoryLimit
 from views.memory_use import physical_bytes
 from views.options import ViewConfig
 from views.store import Store
@@ -50,15 +51,23 @@ def open_image(config: ViewConfig) -> Store | None:
 
     Raises:
         ViewDamaged: It is not as it was written.
+        MemoryLimit: It holds more than may be taken.
     """
     from views.image_file import FILE, read_image
     from views.memory import MemoryImage
 
     assert config.path is not None
-    found = read_image(config.path / FILE)
+    file, limit = config.path / FILE, memory_limit(config)
+    # The file holds what memory will hold, but for a few headers.
+    if file.exists() and (size := file.stat().st_size) > limit:
+        raise MemoryLimit(
+            f"{file} would take {size / 1e6:,.0f} MB, {limit / 1e6:,.0f} MB are allowed",
+            hint='raise memory_limit, keep fewer columns with fields, or take kind = "rocksdb"',
+        )
+    found = read_image(file)
     if found is None or not set(found[1]) <= set(config.topics):
         return None
-    image = MemoryImage(config.topics, limit_bytes=memory_limit(config))
+    image = MemoryImage(config.topics, limit_bytes=limit)
     image.restore(*found)
     return image
 

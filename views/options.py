@@ -19,6 +19,7 @@ _UNITS: Final = {
     None: 1, "B": 1, "kB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3,
 }  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,120}")
 _COLUMN = re.compile(r'[^"\x00]+')
 
 
@@ -70,6 +71,7 @@ VIEW_OPTIONS: Final = OptionSet(
         Option("kind", Kind.STRING, "memory", "Where the rows live.", choices=("memory", "rocksdb", "sqlite")),
         Option("topics", Kind.LIST, REQUIRED, "The topics that the view is built from."),
         Option("path", Kind.STRING, None, "Its directory; required but for memory, which keeps a snapshot there."),
+        Option("changelog", Kind.STRING, None, "rocksdb, sqlite: each change is also written to compacted topics CHANGELOG.TOPIC, from which a lost store is loaded; for topics that do not keep all rows."),
         Option("select", Kind.STRING, None, "sqlite: one SQL statement over the topics' tables, whose result is shown."),
         Option("key", Kind.LIST, [], "Columns that make the key: of the result of select, or in place of the record's key."),
         Option("fields", Kind.LIST, None, "The columns to keep; all when left out."),
@@ -95,6 +97,7 @@ class ViewConfig:
         topics: What it is built from.
         kafka: How Kafka is reached.
         path: Its directory.
+        changelog: Prefix of the topics that the rows are also written to.
         select: The SQL statement whose result it shows.
         key: The key's columns.
         fields: The columns to keep.
@@ -124,6 +127,7 @@ class ViewConfig:
     memory_limit: int | None = None
     max_value_bytes: int = 16 * 1024**2
     snapshot_seconds: int = 300
+    changelog: str | None = None
 
     @property
     def digest(self) -> str:
@@ -185,6 +189,7 @@ def read_view(file: ConfigFile, name: str, *, bootstrap_servers: str | None = No
         memory_limit=None if options["memory_limit"] is None else read_size(options["memory_limit"]),
         max_value_bytes=read_size(options["max_value_bytes"]),
         snapshot_seconds=options["snapshot_seconds"],
+        changelog=options["changelog"],
     )
 
 
@@ -206,6 +211,18 @@ def _combinations(options: Mapping[str, Any]) -> list[tuple[str, str]]:
         problems.append(("search", "does not go with select: full text is kept of topics' rows"))
     if options["memory_limit"] and kind != "memory":
         problems.append(("memory_limit", 'needs kind = "memory"'))
+    if options["partitions"] is not None and options["transactions"] not in ("auto", "none"):
+        problems.append(
+            (
+                "transactions",
+                "does not go with partitions: the rest of a transaction may lie in a partition of another process",
+            )
+        )
+    if options["changelog"] is not None:
+        if kind == "memory":
+            problems.append(("changelog", 'needs kind = "rocksdb" or "sqlite"'))
+        if not _TOPIC.fullmatch(options["changelog"]):
+            problems.append(("changelog", "is no topic name: letters, digits, . _ and -"))
     if options["fields"] is not None and options["key"] and not set(options["key"]) <= set(options["fields"]):
         problems.append(("fields", "leaves out a column of key"))
     for name in ("search", "index", "key"):

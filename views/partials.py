@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from views.batch import Batch, Truncation
+from views.envelopes import merge
 from views.store import Store
-from views.unwrap import merge
 
 
 def complete_rows(batch: Batch, store: Store) -> None:

@@ -10,68 +10,31 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from cdc.errors import RetriableError, SeamError, WaitExpired
 from cdc.frontier import Frontier, Waited
-from cdc.kafka.admin import Admin
 from cdc.kafka.follower import Bounds, Follower, OffsetGone
 from cdc.kafka.progress import ProgressFeed
 from cdc.report import Finding, Severity
 from cdc.tokens import AnyToken
 from views.applying import Applier
-from views.batch import Batch, Place, ViewState
+from views.batch import Batch, Place
+from views.building import Stopped, StoreBuilder
 from views.changes import ChangeLog
-from views.errors import TopicGone, ViewDamaged, ViewNotBuilt
+from views.current import CurrentStore
+from views.errors import TopicGone
 from views.generations import Generations
-from views.kinds import open_image, open_store, write_image_of
-from views.loading import Backlog, assign, places_of, read_to_ends
+from views.loading import assign, places_of, read_to_ends
+from views.meter import ViewMeter
 from views.options import ViewConfig
 from views.store import Store
-from views.transactions import LOOK_BACK, TAIL, TransactionGate, boundary_topic
 from views.validity import TopicFacts, reason_to_rebuild, tombstones_gone
 
 HOUSEKEEPING_SECONDS: Final = 1.0
 METADATA_SECONDS: Final = 5.0
 STAMP_SECONDS: Final = 30.0
-WHOLE_SECONDS: Final = 1.0
-"""How long a view that is loaded waits for the rest of the transactions at the ends of its topics."""
-
 PAUSE_SECONDS: Final = 1.0
-
-
-@dataclass(slots=True)
-class ViewMeter:
-    """The figures of one view.
-
-    Attributes:
-        phase: starting, loading, live, rebuilding, retrying, failed, stopped.
-        applied: Records applied since the start.
-        batches: Batches since the start.
-        loaded_seconds: How long it took to be complete.
-        last_applied: Unix time of the last batch, seconds.
-        backlog: What a load has before it.
-        rebuilds: How often it was built since the start.
-    """
-
-    phase: str = "starting"
-    applied: int = 0
-    batches: int = 0
-    loaded_seconds: float | None = None
-    last_applied: float = 0.0
-    backlog: Backlog | None = None
-    rebuilds: int = 0
-
-
-@dataclass(slots=True)
-class _Held:
-    """A store with its readers."""
-
-    store: Store
-    number: int | None
-    readers: int = 0
-    retired: bool = False
 
 
 @dataclass(slots=True)
@@ -95,6 +58,7 @@ class View:
     Attributes:
         complete: Set when the view holds everything that was in its topics when it started.
         error: What ended it for good.
+        trouble: What it met last and tries to overcome; None once it is live.
         frontier: For waits.
         changes: The last changes.
         meter: Figures.
@@ -113,24 +77,23 @@ class View:
         self.complete = threading.Event()
         self.ended = threading.Event()
         self.error: SeamError | None = None
+        self.trouble: RetriableError | None = None
         self.meter = ViewMeter()
         self.frontier = Frontier(
             config.topics, prefix=config.progress, partitions=config.partitions, ends=self._ends_now
         )
         self.changes = ChangeLog({})
         self._feed = feed
-        self._inspect = inspect
         self._fresh = fresh
         self._on_finding = on_finding
         self._stop = threading.Event()
-        self._held: _Held | None = None
-        self._lock = threading.Lock()
+        self._current = CurrentStore(config.name)
         self._generations = Generations(config.path) if config.path is not None and config.kind != "memory" else None
         self._rebuild = threading.Event()
         self._built: list[tuple[Applier, int | None]] = []
         self._builder: threading.Thread | None = None
-        self._retired: list[_Held] = []
         self._tidied = False
+        self._stores = StoreBuilder(config, self._generations, self.meter, self._say, self._stop, inspect=inspect)
         self._timers = _Timers()
         self._started = time.monotonic()
         self._thread = threading.Thread(target=self._main, name=f"view-{config.name}", daemon=True)
@@ -144,19 +107,8 @@ class View:
         Raises:
             ViewNotBuilt: There is none yet.
         """
-        with self._lock:
-            held = self._held
-            if held is None:
-                raise ViewNotBuilt(f"view {self.config.name}: nothing was loaded yet")
-            held.readers += 1
-        try:
-            yield held.store
-        finally:
-            with self._lock:
-                held.readers -= 1
-                close = held.retired and not held.readers
-            if close:
-                held.store.close()
+        with self._current.reading() as store:
+            yield store
 
     def wait_complete(self, seconds: float) -> None:
         """Wait until the view is complete.
@@ -217,13 +169,8 @@ class View:
             self._thread.join(seconds)
         if self._builder is not None:
             self._builder.join(seconds)
-        with self._lock:
-            held, self._held = self._held, None
-            close = held is not None and not held.readers
-            if held is not None:
-                held.retired = True
-        if close and held is not None:
-            held.store.close()
+        self._stores.close_changelog()
+        self._current.put(None)
         if self._generations is not None:
             self._generations.close()
 
@@ -247,9 +194,10 @@ class View:
                     self._say("OFFSET_GONE", f"{gone}; building the view anew")
                 except RetriableError as error:
                     self.meter.phase = "retrying"
+                    self.trouble = error
                     self._say(error.code, f"{error.message}; trying again")
                     self._stop.wait(PAUSE_SECONDS)
-            self._write_image()
+            self._stores.write_image(self._current.store)
             self.meter.phase = "stopped"
         except SeamError as error:
             self.error, self.meter.phase = error, "failed"
@@ -266,83 +214,90 @@ class View:
 
     def _run(self) -> None:
         """From whatever is stored to live, until stopped."""
-        config = self.config
-        with Follower(config.kafka) as follower:
+        with Follower(self.config.kafka) as follower:
             asked = time.time()
-            bounds = follower.bounds(places_of(follower, config))
-            facts = self._facts()
-            held = self._held or self._open()
-            reason = "it is new"
-            if held is not None:
-                gone = {topic for topic, _ in held.store.state.offsets} - {topic for topic, _ in bounds}
-                if gone:
-                    if self._held is None:
-                        self._hold(held)
-                    raise TopicGone(f"{', '.join(sorted(gone))} is gone; the view keeps what it has")
-                found = reason_to_rebuild(held.store.state, config.digest, bounds, facts, time.time())
-                if self._fresh and not self.meter.rebuilds:
-                    found = "a new store is asked for"
-                if found is not None:
-                    self._say("VIEW_REBUILT", f"{found}; the topics are read anew")
-                reason = found or ""
-                if reason and self._held is None:
-                    state = held.store.state
-                    if state.complete and state.config == config.digest:
-                        self._hold(held)  # readers see the old store until the new one is complete
-                    else:
-                        held.store.close()
-            if held is None or reason:
-                applier, number = self._build(follower, facts)
+            bounds = follower.bounds(places_of(follower, self.config))
+            facts = self._stores.facts()
+            self._stores.open_changelog()
+            store = self._usable(bounds, facts)
+            if store is None:
+                self.meter.phase = "loading" if not self.complete.is_set() else "rebuilding"
+                asked_for = self._fresh and not self.meter.rebuilds
+                changelog = None if asked_for else self._stores.usable_changelog(bounds, facts)
+                applier, number = self._stores.build(follower, facts, bounds, changelog=changelog)
                 self._switch(applier, number)
             else:
-                if self._held is None:
-                    self._hold(held)
-                gate, marks = self._gate(follower, bounds, held.store.state, loading=False)
-                applier = Applier(held.store, config, follower.check, gate=gate)
-                self.changes.restart(applier.state.offsets)
-                self.frontier.applied(applier.state.offsets)
-                self.meter.phase = "loading" if not self.complete.is_set() else "live"
-                starts = assign(follower, {**bounds, **marks}, {**applier.state.offsets, **applier.state.boundaries})
-                whole = read_to_ends(follower, bounds, starts, lambda ms: self._take(applier, ms), self._stop, self._at)
-                if not whole:
+                self._current.put(store)
+                found = self._go_on(follower, store, bounds, facts, asked)
+                if found is None:
                     return
-                self._finish_transactions(follower, applier, bounds, self._after)
-                late = tombstones_gone(applier.unwrapper.state, facts, time.time())
-                if late is not None:
-                    self._say("VIEW_REBUILT", f"{late}; the topics are read anew")
-                    self._rebuild.set()
-                else:
-                    applier.stamp(asked)
+                applier = found
             applier.unwrapper.check_keys()
             self._is_complete()
             self._live(follower, applier)
 
+    def _usable(self, bounds: Mapping[Place, Bounds], facts: TopicFacts) -> Store | None:
+        """The store that can go on from where it is; None where a new one has to be built.
+
+        Raises:
+            TopicGone: A topic is not there any more.
+        """
+        current = self._current.store
+        store = current or self._stores.open()
+        if store is None:
+            return None
+        gone = {topic for topic, _ in store.state.offsets} - {topic for topic, _ in bounds}
+        if gone:
+            self._current.put(store)
+            raise TopicGone(f"{', '.join(sorted(gone))} is gone; the view keeps what it has")
+        reason = reason_to_rebuild(store.state, self.config.digest, bounds, facts, time.time())
+        if self._fresh and not self.meter.rebuilds:
+            reason = "a new store is asked for"
+        if reason is None:
+            return store
+        self._say("VIEW_REBUILT", f"{reason}; the topics are read anew")
+        if current is None:
+            if store.state.complete and store.state.config == self.config.digest:
+                self._current.put(store)  # readers see the old store until the new one is complete
+            else:
+                store.close()
+        return None
+
+    def _go_on(
+        self, follower: Follower, store: Store, bounds: Mapping[Place, Bounds], facts: TopicFacts, asked: float
+    ) -> Applier | None:
+        """Read what a stored view lacks; None when it was stopped meanwhile."""
+        gate, marks = self._stores.gate(follower, bounds, store.state, loading=False)
+        applier = Applier(store, self.config, follower.check, gate=gate)
+        self._attach(applier)
+        offsets = applier.state.offsets
+        self.changes.restart(offsets)
+        self.frontier.applied(offsets)
+        self.meter.phase = "loading" if not self.complete.is_set() else "live"
+        starts = assign(follower, {**bounds, **marks}, {**offsets, **applier.state.boundaries})
+        self.meter.fetching.set()
+        take: Callable[[Any], None] = lambda messages: self._take(applier, messages)  # noqa: E731
+        if not read_to_ends(follower, bounds, starts, take, self._stop, self.meter.read):
+            return None
+        self._stores.finish_transactions(follower, applier, bounds, self._after)
+        late = tombstones_gone(applier.unwrapper.state, facts, time.time())
+        if late is None:
+            applier.stamp(asked)
+        else:
+            self._say("VIEW_REBUILT", f"{late}; the topics are read anew")
+            self._rebuild.set()
+        return applier
+
     def _is_complete(self) -> None:
         self.meter.backlog = None
         self.meter.phase = "live"
+        self.trouble = None
         if not self.complete.is_set():
             self.meter.loaded_seconds = time.monotonic() - self._started
             self.complete.set()
             if self._feed is not None:
                 self._feed.listen(self.frontier.told)
                 self._feed.start()
-
-    def _at(self, backlog: Backlog) -> None:
-        self.meter.backlog = backlog
-
-    def _facts(self) -> TopicFacts:
-        """What has to be known of topics to trust a stored view."""
-        if not self._inspect or self.config.path is None:
-            return TopicFacts()
-        admin = Admin(self.config.kafka)
-        ids = admin.topic_ids(list(self.config.topics))
-        configs = admin.configs(sorted(ids))
-        retention = {
-            topic: int(options["delete.retention.ms"]) / 1000
-            for topic, options in configs.items()
-            if "compact" in options.get("cleanup.policy", "")
-        }
-        return TopicFacts(ids, retention)
 
     def _take(self, applier: Applier, messages: Any) -> None:
         batch = applier.take(messages)
@@ -355,121 +310,26 @@ class View:
         meter.last_applied = time.time()
         self.changes.add(batch)
         self.frontier.applied(batch.state.offsets)
-        for letter in batch.dead:
-            self._say("DEAD_LETTER", f"{letter.topic}/{letter.partition}/{letter.offset}: {letter.reason}")
+        self._stores.say_dead(batch)
 
     # -- stores ------------------------------------------------------------------------------------------------------
-
-    def _open(self) -> _Held | None:
-        """What an earlier run has left, when it can be read."""
-        try:
-            if self._generations is not None:
-                number = self._generations.current()
-                if number is not None:
-                    return _Held(open_store(self.config, self._generations.store(number)), number)
-            elif self.config.path is not None:
-                image = open_image(self.config)
-                return None if image is None else _Held(image, None)
-        except ViewDamaged as error:
-            self._say(error.code, error.message)
-        return None
-
-    def _hold(self, held: _Held) -> None:
-        """Let readers use a store from here on; the one before is closed when its last reader is done."""
-        with self._lock:
-            before, self._held = self._held, held
-            close = before is not None and before is not held and not before.readers
-            if before is not None and before is not held:
-                before.retired = True
-                self._retired.append(before)
-        if close and before is not None:
-            before.store.close()
-
-    def _build(self, follower: Follower, facts: TopicFacts) -> tuple[Applier, int | None]:
-        """A new store with everything that the topics hold now."""
-        config = self.config
-        self.meter.phase = "loading" if not self.complete.is_set() else "rebuilding"
-        number: int | None = None
-        path: Path | None = None
-        if self._generations is not None:
-            number = self._generations.next()
-            path = self._generations.store(number)
-        asked = time.time()
-        bounds = follower.bounds(places_of(follower, config))
-        # Records are fetched while the store is opened and what it needs is imported.
-        gate, marks = self._gate(follower, bounds, None, loading=True)
-        starts = assign(follower, {**bounds, **marks}, {})
-        store = open_store(config, path)
-        try:
-            store.begin_load()
-            state = ViewState(topic_ids=dict(facts.ids), config=config.digest)
-            applier = Applier(store, config, follower.check, state=state, gate=gate)
-            if not read_to_ends(follower, bounds, starts, lambda ms: self._load(applier, ms), self._stop, self._at):
-                raise _Stopped  # noqa: TRY301 - the store is closed below, as after any other end
-            self._finish_transactions(follower, applier, bounds, self._load_batch)
-            applier.unwrapper.check_keys()
-            store.end_load()
-            applier.stamp(asked, complete=True)
-        except BaseException:
-            store.close()
-            raise
-        self.meter.rebuilds += 1
-        return applier, number
-
-    # -- source transactions -----------------------------------------------------------------------------------------
-
-    def _gate(
-        self, follower: Follower, bounds: Mapping[Place, Bounds], state: ViewState | None, *, loading: bool
-    ) -> tuple[TransactionGate | None, dict[Place, Bounds]]:
-        """What holds back transactions that are not whole, where the engine tells their boundaries.
-
-        Returns:
-            The gate, and the partitions of the boundaries from where they are to be read.
-        """
-        config = self.config
-        topic = boundary_topic(config.topics, config.transactions) if config.partitions is None else None
-        found = follower.partitions([topic]) if topic is not None else {}
-        if topic is None or topic not in found:
-            return None, {}
-        marks = {}
-        for place, held in follower.bounds({(topic, p) for p in found[topic]}).items():
-            known = None if state is None else state.boundaries.get(place)
-            marks[place] = Bounds(max(held.begin, held.end - LOOK_BACK if known is None else known), held.end)
-        # What lies further back than the tail of a topic belongs to transactions that ended long ago.
-        free = {place: held.end - TAIL for place, held in bounds.items()} if loading else {}
-        say = lambda text: self._say("TRANSACTION_TORN", text)  # noqa: E731 - it needs no name
-        return TransactionGate(topic, config.topics, say=say, free=free), marks
-
-    def _finish_transactions(
-        self, follower: Follower, applier: Applier, bounds: Mapping[Place, Bounds], after: Callable[[Batch], None]
-    ) -> None:
-        """Read on until the transactions at the ends are whole, so that a view is complete between two of them."""
-        gate, ends = applier.gate, {place: held.end for place, held in bounds.items()}
-        deadline = time.monotonic() + WHOLE_SECONDS
-        while gate is not None and gate.holds_below(ends) and not self._stop.is_set():
-            if time.monotonic() > deadline:
-                # A view that goes on stands between two transactions, so what is missing will come; one that is built
-                # may begin in the middle of a large one.
-                if not applier.state.complete:
-                    after(applier.let_go())
-                return
-            after(applier.take(follower.read()))
-
-    def _load(self, applier: Applier, messages: Any) -> None:
-        self._load_batch(applier.take(messages))
-
-    def _load_batch(self, batch: Batch) -> None:
-        self.meter.applied += len(batch)
-        for letter in batch.dead:
-            self._say("DEAD_LETTER", f"{letter.topic}/{letter.partition}/{letter.offset}: {letter.reason}")
 
     def _switch(self, applier: Applier, number: int | None) -> None:
         """Readers use the new store from here on."""
         if self._generations is not None and number is not None:
             self._generations.switch(number)
-        self._hold(_Held(applier.store, number))
+        self._current.put(applier.store)
+        self._attach(applier, anew=True)
         self.changes.restart(applier.state.offsets)
         self.frontier.applied(applier.state.offsets)
+
+    def _attach(self, applier: Applier, *, anew: bool = False) -> None:
+        """Let the changelog take what is applied from here on, after it has everything that the store has."""
+        changelog = self._stores.changelog
+        if changelog is not None and applier.changelog is None:
+            if anew or not changelog.covers(applier.state):
+                changelog.write_anew(applier.store)
+            applier.changelog = changelog
 
     # -- live --------------------------------------------------------------------------------------------------------
 
@@ -496,7 +356,7 @@ class View:
                 incoming[0].unwrapper.check = follower.check
                 bounds = follower.bounds(places_of(follower, self.config))
                 state = incoming[0].state
-                incoming[0].gate, marks = self._gate(follower, bounds, state, loading=False)
+                incoming[0].gate, marks = self._stores.gate(follower, bounds, state, loading=False)
                 assign(follower, {**bounds, **marks}, {**state.offsets, **state.boundaries})
             if now - self._timers.housekeeping > HOUSEKEEPING_SECONDS:
                 self._timers.housekeeping = now
@@ -511,8 +371,9 @@ class View:
             self._rebuild.clear()
             self._builder = threading.Thread(target=self._build_beside, name="builder", daemon=True)
             self._builder.start()
-        if now - timers.metadata > METADATA_SECONDS:
-            timers.metadata = now
+        missing = set(self.config.topics) - {topic for topic, _ in follower.assigned}
+        if now - timers.metadata > (HOUSEKEEPING_SECONDS if missing else METADATA_SECONDS):
+            timers.metadata = now  # a topic is often made with its first record, which somebody may wait for
             fresh = places_of(follower, self.config) - follower.assigned
             if fresh:
                 follower.add({place: held.begin for place, held in follower.bounds(fresh).items()})
@@ -524,41 +385,32 @@ class View:
                 applier.stamp(asked)
         if self.config.kind == "memory" and now - timers.image > self.config.snapshot_seconds:
             timers.image = now
-            self._write_image()
+            self._stores.write_image(applier.store)
 
     def _remove_retired(self) -> None:
         """Remove the stores that nobody reads any more."""
-        with self._lock:
-            if any(held.readers for held in self._retired):
-                return
-            gone, self._retired = self._retired, []
+        gone = self._current.take_retired()
+        if gone is None:
+            return
         if self._generations is not None and (gone or not self._tidied) and self._builder is None and not self._built:
             self._tidied = True
             self._generations.remove_others()
 
     def _build_beside(self) -> None:
+        self.meter.phase = "rebuilding"
         try:
             with Follower(self.config.kafka) as follower:
-                self._built.append(self._build(follower, self._facts()))
-        except _Stopped:
+                self._built.append(self._stores.build(follower, self._stores.facts()))
+        except Stopped:
             return
         except SeamError as error:
             self._builder = None
             self.meter.phase = "live"
             self._say(error.code, f"the rebuild failed, readers keep the old store: {error.message}")
 
-    def _write_image(self) -> None:
-        if self.config.kind != "memory" or self.config.path is None or self._held is None:
-            return
-        write_image_of(self._held.store, self.config)
-
     def _ends_now(self) -> dict[Place, int]:
         with Follower(self.config.kafka) as asker:
             return asker.ends(places_of(asker, self.config))
-
-
-class _Stopped(RetriableError):
-    """The view was stopped while it was built."""
 
 
 def _reaches(offsets: dict[Place, int], others: dict[Place, int]) -> bool:

@@ -19,7 +19,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from starlette.applications import Starlette
@@ -38,11 +39,13 @@ from views.changes import offsets_text, parse_offsets
 from views.errors import QueryRefused, ViewNotBuilt
 from views.event_stream import events
 from views.keys import candidates, key_columns, key_text
-from views.metrics import Metrics
 from views.problems import problem, problem_of
 from views.runner import View
-from views.sqlite import SqliteStore
 from views.store import Store
+
+if TYPE_CHECKING:
+    from views.metrics import Metrics
+
 
 TOKEN_HEADER: Final = "Seam-Token"  # noqa: S105 - a header's name
 POSITION_HEADER: Final = "Seam-Position"
@@ -72,7 +75,6 @@ class ViewServer:
 
     def __init__(self, views: Mapping[str, View], *, probe: Probe | None = None) -> None:
         self.views = dict(views)
-        self.metrics = Metrics(self.views)
         self._probe = probe
         self.app = Starlette(
             routes=[
@@ -90,6 +92,13 @@ class ViewServer:
             ],
             exception_handlers={HTTPException: _http_problem, Exception: _defect},
         )
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """The figures; what they need is imported for the first answer, not while the views load."""
+        from views.metrics import Metrics
+
+        return Metrics(self.views)
 
     # -- around every request ----------------------------------------------------------------------------------------
 
@@ -177,6 +186,8 @@ class ViewServer:
         limit = _number(query.get("limit"), 20, "limit")
 
         def read(store: Store) -> list[Row]:
+            from views.sqlite import SqliteStore
+
             if not isinstance(store, SqliteStore):
                 raise QueryRefused(f'view {view.config.name} has no full text: it needs kind = "sqlite" and search')
             return store.search(text, limit=limit, topic=query.get("topic"))

@@ -94,6 +94,7 @@ def wait_for_stored(asked: AnyToken, config: ViewConfig, seconds: float) -> Wait
     Raises:
         ConfigError: The view lives in another process's memory.
         NoProgress: Nobody tells the progress of its topics.
+        BrokerUnavailable: Kafka cannot be reached.
     """
     from cdc.kafka.follower import Follower
 
@@ -122,6 +123,8 @@ def wait_for_stored(asked: AnyToken, config: ViewConfig, seconds: float) -> Wait
                     frontier.applied(store.state.offsets)
             waiter.ended.wait(_POLL_SECONDS)
         frontier.abandon(waiter)
+        if waiter.outcome is None and not feed.loaded.is_set() and feed.error is not None:
+            raise feed.error
         return frontier.answer(asked, waiter.outcome or Outcome.TIMEOUT, seconds - (deadline - time.monotonic()))
     finally:
         feed.close()

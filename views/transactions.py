@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from views.batch import Offsets, Place
-from views.unwrap import unwrapped
+from views.envelopes import unwrapped
 
 ENDED_SECONDS: Final = 2.0
 """How long events are waited for once the transaction's end was read: one that a transform has dropped never comes."""

@@ -6,7 +6,6 @@ A record may be Debezium's envelope, a plain row, either of them under Connect's
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,38 +15,24 @@ import msgspec
 import orjson
 
 from cdc.lsn import Position
-from views.batch import Batch, DeadLetter, Place, Run, Truncation, ViewState, parse_position
+from views.batch import Batch, DeadLetter, Place, Run, Truncation, ViewState
+from views.envelopes import (
+    ROW_OPERATIONS,
+    UNAVAILABLE_MARKS,
+    Refused,
+    as_envelope,
+    check_json,
+    decode_columns,
+    decode_wrapped,
+    is_truncate,
+    is_unavailable,
+    object_of,
+    unwrapped,
+)  # fmt: skip
 from views.errors import KeysMissing, SchemaIncompatible
+from views.quick_envelopes import PIPELINE_HEADER, POSITION_HEADER, append, position_of, take_envelopes
 
-POSITION_HEADER: Final = "seam.position"
-PIPELINE_HEADER: Final = "__debezium.context.connectorLogicalName"
-UNAVAILABLE: Final = b"__debezium_unavailable_value"
-
-_UNAVAILABLE_TEXTS: Final = frozenset({UNAVAILABLE.decode(), base64.b64encode(UNAVAILABLE).decode()})
-_UNAVAILABLE_MARKS: Final = (UNAVAILABLE, base64.b64encode(UNAVAILABLE))
-_ROW_OPERATIONS: Final = frozenset("cur")
 _DEAD_KEY_BYTES: Final = 120
-
-
-class _Envelope(msgspec.Struct, gc=False):
-    op: str = ""
-    before: msgspec.Raw = msgspec.Raw()
-    after: msgspec.Raw = msgspec.Raw()
-    source: msgspec.Raw = msgspec.Raw()
-
-
-class _Wrapped(msgspec.Struct, gc=False):
-    payload: msgspec.Raw
-
-
-_envelope: Final = msgspec.json.Decoder(_Envelope).decode
-_wrapped: Final = msgspec.json.Decoder(_Wrapped).decode
-_checked: Final = msgspec.json.Decoder(msgspec.Raw).decode
-_columns: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-
-
-class Refused(ValueError):
-    """A record cannot be taken; the text is code and sentence."""
 
 
 @dataclass(slots=True)
@@ -103,6 +88,7 @@ class Unwrapper:
         self.max_value_bytes = max_value_bytes
         self.check = check
         self._single_topic = single_topic
+        self._quick = True
         self._keyless: dict[str, int] = {}
         self._keyed: set[str] = {topic for topic, _ in state.offsets}
 
@@ -159,7 +145,7 @@ class Unwrapper:
                 return False
         elif low[:1] <= b"{" <= high[:1] and any(key[:1] == b"{" for key in keys):
             return False
-        if b'"op"' in text or b'{"schema":' in text or any(mark in text for mark in _UNAVAILABLE_MARKS):
+        if b'"op"' in text or b'{"schema":' in text or any(mark in text for mark in UNAVAILABLE_MARKS):
             return False
         if len(text) > self.max_value_bytes and max(map(len, values)) > self.max_value_bytes:
             return False
@@ -168,7 +154,7 @@ class Unwrapper:
                 for value in values:
                     value.decode()
             # Each one by itself: two broken values could make one that is not.
-            for _ in map(_checked, values):
+            for _ in map(check_json, values):
                 pass
         except (UnicodeDecodeError, msgspec.DecodeError):
             return False
@@ -177,7 +163,7 @@ class Unwrapper:
         whole = last - first == len(keys) - 1
         offsets = range(first, last + 1) if whole else list(map(kind.offset, messages))
         partition = messages[0].partition()
-        batch.items.append(Run(topic, partition, keys, values, offsets, packed=text))
+        batch.items.append(Run(topic, partition, keys, values, offsets, packed=text, bounds=(low, high)))
         self.state.offsets[topic, partition] = last + 1
         return True
 
@@ -185,46 +171,56 @@ class Unwrapper:
 
     def _slowly(self, messages: Sequence[Any], batch: Batch) -> None:
         runs: dict[Place, Run] = {}
-        guards = self.state.guards
-        for message in messages:
-            if not self.check(message):
-                continue
-            topic, partition, offset = message.topic(), message.partition(), message.offset()
-            self.state.offsets[topic, partition] = offset + 1
-            try:
-                change = self.one(message)
-            except Refused as refused:
-                self._set_aside(batch, message, str(refused))
-                continue
-            if change is None:
-                continue
-            if change.guarded and change.source is not None:
-                guard = f"{topic}/{partition}/{change.pipeline}"
-                last = guards.get(guard)
-                if last is not None and last.system_id == change.source.system_id and change.source <= last:
-                    continue
-                guards[guard] = change.source
-            if change.truncation:
-                batch.items.append(Truncation(topic, partition, offset, change.source))
-                if change.source is not None:
-                    self.state.truncated[topic] = change.source
-                runs.clear()
-                continue
-            truncated = self.state.truncated.get(topic)
-            if truncated is not None and change.source is not None and change.source < truncated:
-                continue
-            run = runs.get((topic, partition))
-            if run is None:
-                run = runs[topic, partition] = Run(topic, partition, [], [], [], [])
-                batch.items.append(run)
-            if change.previous is not None and change.previous != change.key:
-                _append(run, change.previous, None, offset, change.source)
-            if change.partial:
-                run.partial[len(run.keys)] = change.partial
-            _append(run, change.key, change.value, offset, change.source)
+        columns = self.state.key_columns.get(messages[0].topic())
+        if self._quick and columns is not None and len(columns) <= 1 and self.fields is None and not self.key:
+            take_envelopes(
+                messages, columns, self.state, self.max_value_bytes, runs, lambda m: self._take(m, batch, runs), batch
+            )
+        else:
+            for message in messages:
+                self._take(message, batch, runs)
         for run in runs.values():
             if run.sources is not None and not any(run.sources):
                 run.sources = None
+
+    def _take(self, message: Any, batch: Batch, runs: dict[Place, Run]) -> None:
+        """Take one message, whatever it is."""
+        if not self.check(message):
+            return
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
+        self.state.offsets[topic, partition] = offset + 1
+        try:
+            change = self.one(message)
+        except Refused as refused:
+            self._set_aside(batch, message, str(refused))
+            return
+        if change is None:
+            return
+        if change.guarded and change.source is not None:
+            guards = self.state.guards
+            guard = f"{topic}/{partition}/{change.pipeline}"
+            last = guards.get(guard)
+            if last is not None and last.system_id == change.source.system_id and change.source <= last:
+                return
+            guards[guard] = change.source
+        if change.truncation:
+            batch.items.append(Truncation(topic, partition, offset, change.source))
+            if change.source is not None:
+                self.state.truncated[topic] = change.source
+            runs.clear()
+            return
+        truncated = self.state.truncated.get(topic)
+        if truncated is not None and change.source is not None and change.source < truncated:
+            return
+        run = runs.get((topic, partition))
+        if run is None:
+            run = runs[topic, partition] = Run(topic, partition, [], [], [], [])
+            batch.items.append(run)
+        if change.previous is not None and change.previous != change.key:
+            append(run, change.previous, None, offset, change.source)
+        if change.partial:
+            run.partial[len(run.keys)] = change.partial
+        append(run, change.key, change.value, offset, change.source)
 
     def _set_aside(self, batch: Batch, message: Any, reason: str) -> None:
         key = message.key()
@@ -245,7 +241,7 @@ class Unwrapper:
         change = Change(b"", None)
         _read_headers(change, message.headers())
         raw_key, value = message.key(), message.value()
-        if raw_key is None and not self.key and not _is_truncate(value):
+        if raw_key is None and not self.key and not is_truncate(value):
             self._keyless.setdefault(topic, message.offset())
             raise Refused("NULL_KEY the record has no key")
         if raw_key is not None:
@@ -267,14 +263,14 @@ class Unwrapper:
             except UnicodeDecodeError as error:
                 raise Refused(f"UNDECODABLE not UTF-8 at byte {error.start}") from error
         try:
-            envelope = _as_envelope(value)
+            envelope = as_envelope(value)
             if envelope is None:
                 row = bytes(unwrapped(value))
                 if row == b"null":
                     return change if not self.key else None
                 return self._with_row(change, row, None)
             change.guarded = change.source is not None and envelope.op in ("c", "u", "d", "t")
-            if envelope.op in _ROW_OPERATIONS:
+            if envelope.op in ROW_OPERATIONS:
                 after = bytes(envelope.after)
                 if after in (b"", b"null"):
                     raise Refused(f"UNDECODABLE an event of operation {envelope.op!r} without a row")
@@ -295,10 +291,10 @@ class Unwrapper:
             change.key = self._key_from(row, "after")
             if before not in (None, b"", b"null"):
                 change.previous = self._key_from(before or b"", "before")
-        if any(mark in row for mark in _UNAVAILABLE_MARKS):
-            change.partial = tuple(name for name, item in orjson.loads(row).items() if _is_unavailable(item))
+        if any(mark in row for mark in UNAVAILABLE_MARKS):
+            change.partial = tuple(name for name, item in orjson.loads(row).items() if is_unavailable(item))
         if self.fields is not None:
-            columns = _object(row)
+            columns = object_of(row)
             kept = {name: columns[name] for name in self.fields if name in columns}
             row = msgspec.json.encode(kept)
             change.partial = tuple(name for name in change.partial if name in kept)
@@ -314,10 +310,10 @@ class Unwrapper:
         if raw[:1] == b"{":
             try:
                 if raw.startswith(b'{"schema":'):
-                    payload = bytes(_wrapped(raw).payload)
+                    payload = bytes(decode_wrapped(raw).payload)
                     raw = payload[1:-1] if payload[:1] == b'"' and b"\\" not in payload else payload
                 if raw[:1] == b"{":
-                    columns = tuple(_columns(raw))
+                    columns = tuple(decode_columns(raw))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise Refused(f"UNDECODABLE key: {error}") from error
         known = self.state.key_columns.get(topic)
@@ -331,7 +327,7 @@ class Unwrapper:
         return raw
 
     def _key_from(self, row: bytes, side: str) -> bytes:
-        columns = _object(row)
+        columns = object_of(row)
         missing = [name for name in self.key if name not in columns]
         if missing:
             raise Refused(
@@ -365,86 +361,11 @@ def _by_place(messages: Sequence[Any], *, single_topic: bool) -> Sequence[Sequen
     return list(groups.values())
 
 
-def _append(run: Run, key: bytes, value: bytes | None, offset: int, source: Position | None) -> None:
-    run.keys.append(key)
-    run.values.append(value)
-    assert isinstance(run.offsets, list)
-    run.offsets.append(offset)
-    assert run.sources is not None
-    run.sources.append(source)
-
-
 def _read_headers(change: Change, headers: Sequence[tuple[str, bytes | None]] | None) -> None:
     for name, value in headers or ():
         if name == POSITION_HEADER and value is not None:
-            try:
-                change.source = parse_position(value.decode())
-            except ValueError:
-                change.source = None  # another program's header of that name: the row counts all the same
+            change.source = position_of(
+                value
+            )  # with another program's header of that name, the row counts all the same
         elif name == PIPELINE_HEADER and value is not None:
             change.pipeline = value.decode("utf-8", "replace")
-
-
-def unwrapped(value: bytes) -> bytes | msgspec.Raw:
-    """The payload of `{"schema", "payload"}`, or the value itself; checked to be JSON."""
-    _checked(value)
-    if value.startswith(b'{"schema":'):
-        try:
-            return _wrapped(value).payload
-        except msgspec.ValidationError:
-            return value
-    return value
-
-
-def _as_envelope(value: bytes) -> _Envelope | None:
-    """The envelope that a value is, or None for a plain row."""
-    if b'"op":' not in value and b'"op" :' not in value:
-        return None
-    inner = unwrapped(value)
-    try:
-        envelope = _envelope(inner)
-    except msgspec.ValidationError:
-        return None  # a row that has a column called op
-    is_one = len(envelope.op) == 1 and bytes(envelope.source)[:1] == b"{"
-    return envelope if is_one else None
-
-
-def _is_truncate(value: bytes | None) -> bool:
-    if value is None or b'"op":"t"' not in value:
-        return False
-    try:
-        envelope = _as_envelope(value)
-    except msgspec.DecodeError:
-        return False
-    return envelope is not None and envelope.op == "t"
-
-
-def _object(row: bytes) -> dict[str, msgspec.Raw]:
-    try:
-        return _columns(row)
-    except msgspec.DecodeError as error:
-        raise Refused("UNDECODABLE the row is not a JSON object") from error
-
-
-def _is_unavailable(item: Any) -> bool:
-    if isinstance(item, list):
-        return any(_is_unavailable(part) for part in item)
-    return isinstance(item, str) and item in _UNAVAILABLE_TEXTS
-
-
-def merge(row: bytes, previous: bytes | None, unchanged: Sequence[str]) -> bytes:
-    """A row whose unchanged columns were not sent, completed by the row before it.
-
-    Args:
-        row: As it came.
-        previous: The row that stands in the view; None where there is none, and the columns are left out.
-        unchanged: Their names.
-    """
-    columns = _columns(row)
-    before = {} if previous is None else _columns(previous)
-    for name in unchanged:
-        if name in before:
-            columns[name] = before[name]
-        else:
-            del columns[name]
-    return msgspec.json.encode(columns)

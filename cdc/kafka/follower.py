@@ -28,11 +28,12 @@ BATCH: Final = 500
 _LATEST: Final = -1
 _EARLIEST: Final = -2
 
-# A response is held until its last record was read: smaller ones keep the reader's memory small.
+# A response is held until its last record was read: smaller ones keep the reader's memory small. The queue is what comes
+# in while the reader imports or works on a batch.
 _FETCH: Final[dict[str, Any]] = {
-    "fetch.max.bytes": 4_000_000,
+    "fetch.max.bytes": 8_000_000,
     "fetch.message.max.bytes": 262_144,
-    "queued.max.messages.kbytes": 8_192,
+    "queued.max.messages.kbytes": 16_384,
 }
 
 _GONE: Final = frozenset(

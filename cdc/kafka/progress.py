@@ -30,6 +30,9 @@ TOKENS_KEPT: Final = 64
 _VERSION: Final = 1
 _MISSING_SECONDS: Final = 0.5
 
+_ANSWER_SECONDS: Final = 2.0
+"""After so long without an answer a wait that ends in vain says that the broker is away."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProgressRecord:
@@ -245,7 +248,7 @@ class ProgressFeed:
                     return
 
     def _follow(self, follower: Follower) -> None:
-        while not follower.partitions([PROGRESS_TOPIC]):
+        while not follower.partitions([PROGRESS_TOPIC], seconds=_ANSWER_SECONDS):
             self.loaded.set()  # nothing is there: no engine has told anything yet
             if self._stop.wait(_MISSING_SECONDS):
                 return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import REPOSITORY
+from tests.support.proxy import Proxy
 from tests.support.views import Rows, Topic, running_view, view_config
 from tests.support.waiting import wait_until
 from views.batch import Offsets
@@ -64,6 +66,7 @@ def configuration_file(config: ViewConfig) -> Path:
     file.write_text(
         f'[worker]\n"bootstrap.servers" = "{config.kafka.bootstrap_servers}"\n'
         f'[views.v]\nkind = "{config.kind}"\ntopics = ["{config.topics[0]}"]\npath = "{config.path.name}"\n'
+        + (f'changelog = "{config.changelog}"\n' if config.changelog else "")
     )
     return file
 
@@ -123,7 +126,9 @@ class Load:
         self._thread.join()
 
 
-def killed_again_and_again(config: ViewConfig, topic: Topic, count: int, seed: int) -> None:
+def killed_again_and_again(
+    config: ViewConfig, topic: Topic, count: int, seed: int, *, lose_every: int | None = None
+) -> None:
     assert config.path is not None
     choose = random.Random(seed)
     topic.put([(b"%05d" % n, b'{"n":0}') for n in range(3000)])
@@ -134,7 +139,7 @@ def killed_again_and_again(config: ViewConfig, topic: Topic, count: int, seed: i
             assert process.stdout is not None
             last: Offsets = {}
             moved = 0
-            for _ in range(count):
+            for number in range(1, count + 1):
                 process.stdin.write(f"{choose.randrange(2, 15)} {choose.uniform(0.0001, 0.01)}\n")
                 process.stdin.flush()
                 assert process.stdout.readline().strip() == str(-signal.SIGALRM), (
@@ -146,6 +151,8 @@ def killed_again_and_again(config: ViewConfig, topic: Topic, count: int, seed: i
                 assert all(offsets[place] >= offset for place, offset in last.items())
                 moved += offsets != last
                 last = offsets
+                if lose_every is not None and number % lose_every == 0:
+                    shutil.rmtree(config.path)
             assert moved > count / 2, "most kills came before anything was applied"
     finally:
         load.stop()
@@ -155,6 +162,14 @@ def killed_again_and_again(config: ViewConfig, topic: Topic, count: int, seed: i
 
 def test_ten_kills_leave_the_fold_of_the_topic_up_to_the_stored_offset(config: ViewConfig, topic: Topic):
     killed_again_and_again(config, topic, 10, seed=5)
+
+
+def test_kills_and_lost_stores_leave_the_fold_and_so_does_the_changelog(kafka, prefix: str, tmp_path: Path):
+    topic = Topic(kafka.bootstrap, f"{prefix}.public.rows")
+    config = view_config("rocksdb", [topic], kafka.bootstrap, tmp_path / "store", changelog=f"{prefix}-changes")
+    killed_again_and_again(config, topic, 3, seed=7, lose_every=2)
+    written = Topic.existing(topic.bootstrap, f"{config.changelog}.{topic.name}")
+    assert written.fold() == topic.fold()
 
 
 @pytest.mark.soak
@@ -185,14 +200,15 @@ def test_a_full_disk_stops_the_view_where_it_was_and_it_goes_on_when_there_is_ro
         wait_until(lambda: stored(config, read_only=True)[0] == topic.fold(), 60, "the view to go on", every=0.3)
 
 
-def test_a_broker_that_goes_away_and_comes_back_costs_a_view_nothing(make_kafka, tmp_path: Path):
-    broker = make_kafka()
-    topic = Topic(broker.bootstrap, "rows")
+def test_a_broker_that_goes_away_and_comes_back_costs_a_view_nothing(
+    kafka, kafka_proxy: Proxy, prefix: str, tmp_path: Path
+):
+    topic = Topic(kafka.bootstrap, f"{prefix}.public.rows")
     topic.put([(b"%05d" % n, b'{"n":0}') for n in range(100)])
-    with running_view(view_config("rocksdb", [topic], broker.bootstrap, tmp_path / "v")) as view:
-        broker.kill()
-        assert view.rows() == {b"%05d" % n: b'{"n":0}' for n in range(100)}
-        broker.start()
+    with running_view(view_config("rocksdb", [topic], f"127.0.0.1:{kafka_proxy.port}", tmp_path / "v")) as view:
+        kafka_proxy.refuse()
         topic.put([(b"00001", b'{"n":1}')])
+        assert view.rows() == {b"%05d" % n: b'{"n":0}' for n in range(100)}, "reads are answered, of what is there"
+        kafka_proxy.heal()
         view.shows(topic.fold(), deadline=40)
         assert view.meter.rebuilds == 1

@@ -41,6 +41,13 @@ class Topic:
             {"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 1, "log_level": 2}
         )
 
+    @classmethod
+    def existing(cls, bootstrap: str, name: str) -> Topic:
+        """A topic that is there, to be read."""
+        topic = cls.__new__(cls)
+        topic.bootstrap, topic.name = bootstrap, name
+        return topic
+
     def create(self) -> None:
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 3})
         new = NewTopic(self.name, num_partitions=self.partitions, replication_factor=1, config=self.config)

@@ -124,7 +124,10 @@ def test_a_part_of_the_partitions_can_be_held_by_each_of_two_processes(kafka, to
         assert other.rows()
 
 
-def test_a_rebuild_shows_readers_the_old_or_the_new_and_never_less(kafka, topic: Topic, kind: str, tmp_path: Path):
+def test_a_rebuild_shows_readers_the_old_or_the_new_and_never_less(
+    kafka, topic: Topic, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("views.runner.HOUSEKEEPING_SECONDS", 0.05)  # a rebuild is asked for and begins there
     topic.put(rows(range(2000)))
     with running_view(view_config(kind, [topic], kafka.bootstrap, tmp_path / "v")) as view:
         ended, seen, counts = threading.Event(), [], []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+import numpy as np
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cdc.lsn import LSN, Position
-from views.arena import Builder
+from views.arena import Builder, stable_order
 from views.batch import Row, Run
 
 short_keys = st.binary(max_size=4)
@@ -54,6 +55,15 @@ def test_sealing_keeps_the_last_version_of_each_key_in_the_order_of_its_bytes(ru
     assert arena.lower(absent) == len(arena)
     again = arena.compacted()
     assert [again.row(rank, "t") for rank in range(len(again))] == [expected[key] for key in sorted(expected)]
+
+
+@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(2**40, 2**40 + 20), min_size=1))
+@example([2**64 - 1, 0, 2**64 - 1])
+@example([7, 7, 7])
+@example([0b1010 << 40, 0b0010 << 40 | 1, 0b1000 << 40, 0b1010 << 40])
+def test_numbers_are_ordered_as_a_stable_sort_orders_them(numbers: list[int]):
+    values = np.array(numbers, np.uint64)
+    assert stable_order(values).tolist() == sorted(range(len(numbers)), key=numbers.__getitem__)
 
 
 def test_old_versions_take_no_room_for_long():

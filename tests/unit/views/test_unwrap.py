@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tests.support.messages import FakeLog, envelope, position
 from views.batch import Run, Truncation, ViewState
+from views.envelopes import UNAVAILABLE, merge
 from views.errors import KeysMissing, SchemaIncompatible
-from views.unwrap import UNAVAILABLE, Unwrapper, merge
+from views.unwrap import Unwrapper
 
 TOPIC = "shop.public.orders"
 ROW = {"id": 1, "note": "x"}
@@ -190,21 +191,33 @@ def test_columns_that_were_not_sent_are_named_and_completed_by_the_row_before():
 values = st.sampled_from(
     [b'{"a":1}', b'{"op":"c"}', b"[1]", b"1,2", b"{", b"]", b'{"a":[{}', b"{}]}", b'"\xc3\xa9"', b'"\xff"', b"", None,
      b'{"schema":{},"payload":{"a":2}}', envelope("c", None, {"id": 1}), envelope("d", {"id": 1}, None),
-     b'{"x":"__debezium_unavailable_value"}', b" 7 ", b'{"a":"' + b"y" * 90 + b'"}']
+     b'{"x":"__debezium_unavailable_value"}', b" 7 ", envelope("u", {"id": 1}, {"id": 1, "a": 2}), envelope("r", None, {"id": 3}),
+     envelope("t", None, None), envelope("m", None, None), envelope("c", None, None), envelope("cu", None, {"id": 1}),
+     envelope("u", None, {"x": "__debezium_unavailable_value"}), envelope("c", None, {"id": 1}).replace(b'"op"', b'"op" '),
+     envelope("c", None, {"id": 1}) + b"}", envelope("c", None, {"t": "\u00e9"}), envelope("c", None, {"id": 4}).replace(b"4", b"\xff"),
+     b'{"schema":{},"payload":' + envelope("c", None, {"id": 5}) + b"}", b'{"a":"' + b"y" * 90 + b'"}']
 )  # fmt: skip
 keys = st.sampled_from([b"a", b"b", b"zz", b"|", b'{"id":1}', b'{"id":2}', b'{"id":"x"}', b"7", None])
-headers = st.none() | st.just(tuple(position(5)))
+headers = st.none() | st.sampled_from(
+    [tuple(position(5)), tuple(position(9)), tuple(position(7, system=8)), (("seam.position", b"no position"),),
+     (("seam.position", None), ("other", b"x")), (*position(6), ("__debezium.context.connectorLogicalName", b"other"))]
+)  # fmt: skip
 
 
-@settings(deadline=None, max_examples=300)
-@given(st.lists(st.tuples(keys, values, headers, st.integers(0, 1)), max_size=12), st.sampled_from([(), ("id",)]))
-def test_the_short_way_gives_what_the_reference_gives(records, columns):
+@settings(deadline=None, max_examples=400)
+@given(
+    st.lists(st.tuples(keys, values, headers, st.integers(0, 1)), max_size=12),
+    st.sampled_from([(), ("id",)]),
+    st.sampled_from([60, 1000]),
+)
+def test_the_short_way_gives_what_the_reference_gives(records, columns, most):
     log = FakeLog()
     for key, value, head, partition in records:
         log.append(TOPIC, key, value, partition=partition, headers=head)
     known = ViewState(key_columns={TOPIC: columns})
-    quick, plain = (Unwrapper(known, max_value_bytes=60) for _ in range(2))
+    quick, plain = (Unwrapper(known, max_value_bytes=most) for _ in range(2))
     plain._plain = lambda messages, batch: False
+    plain._quick = False
     outcomes = []
     for unwrapper in (quick, plain):
         try:
