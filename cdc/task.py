@@ -7,29 +7,28 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Final
-
-import confluent_kafka
 
 from cdc.acknowledger import Acknowledger
 from cdc.acks import Window
-from cdc.errors import ProtocolError, RecordError, SeamError, SourceUnavailable
-from cdc.kafka.producer import Producer
+from cdc.errors import ProtocolError, SeamError, SourceUnavailable
+from cdc.hooks import Hooks
+from cdc.kafka.producer import NOT_TAKEN, Producer
 from cdc.lsn import LSN
 from cdc.model.relation import Relation
 from cdc.postgres.snapshot import MARK_PREFIX
 from cdc.postgres.walsender import WAL_SENDER_TIMEOUT_SECONDS, Walsender
 from cdc.relations import Relations
 from cdc.render import Placed, Record
+from cdc.sender import Sender
 from cdc.snapshotter import Snapshotter
-from cdc.source import POSITION_HEADER, SourceState, WireHeaders
+from cdc.source import SourceState
 from cdc.telemetry import Meter
 from cdc.transactional import TransactionalAcknowledger
 from cdc.wire.frames import XLOG_DATA, PrimaryKeepalive, parse_frame
 from cdc.wire.identity import RowIdentity
-from cdc.wire.pgoutput import Begin, Commit, Message, Origin, PgOutput, Truncate, parse_message
+from cdc.wire.pgoutput import Begin, Commit, Message, Origin, Truncate, parse_message
 
 DRAIN_MESSAGES: Final = 500
 STOP_SECONDS: Final = 30.0
@@ -40,40 +39,6 @@ SILENCE_SECONDS: Final = float(WAL_SENDER_TIMEOUT_SECONDS)
 """A server that says nothing for so long, though it was asked, is not there any more."""
 
 _ROWS: Final = frozenset(b"IUD")
-
-
-@dataclass(slots=True)
-class Hooks:
-    """What the loop calls out to.
-
-    Attributes:
-        records_of: Records of the messages that are not rows (begin, commit, truncate, logical message).
-        dead_letter: Takes the error of one record with its message's payload, and returns what to send instead;
-            None where such an error ends the task.
-        watch: Looks after publication and heartbeats, on the loop's thread; returns records to send.
-        watch_seconds: How often.
-        failpoint: Called with the name of each step; tests kill the process there.
-        partitions: Topic -> the explicit partition of its records, as Debezium's heartbeats have one.
-        snapshot: Reads the rows that are older than the slot; None when there is nothing to read.
-        extended_headers: Whether snapshot rows carry headers.
-        placed: Whether records may be `Placed`, as transforms make them.
-        latest: Topic -> further topics that get the rows of chunks too.
-        streamed: Told the id of each transaction that begins.
-        pending: Whether something was asked for that must be done before a goal counts as reached.
-    """
-
-    records_of: Callable[[PgOutput, int, SourceState], Sequence[Record]] = lambda _message, _lsn, _state: ()
-    dead_letter: Callable[[SeamError, bytes, SourceState], Sequence[Record]] | None = None
-    watch: Callable[[], Sequence[Record]] = lambda: ()
-    watch_seconds: float = 5.0
-    failpoint: Callable[[str], None] = lambda _name: None
-    partitions: Mapping[str, int] = field(default_factory=dict)
-    snapshot: Snapshotter | None = None
-    extended_headers: bool = True
-    placed: bool = False
-    latest: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    streamed: Callable[[int], None] = lambda _xid: None
-    pending: Callable[[], bool] = lambda: False
 
 
 class Task:
@@ -109,6 +74,7 @@ class Task:
         self.acks = acks
         self.hooks = hooks
         self.meter = meter
+        self.sender = Sender(producer, relations, state, acks, hooks, meter)
         self.snapshot = hooks.snapshot
         if self.snapshot is not None:
             acks.snapshot_state = self.snapshot.as_json
@@ -187,7 +153,7 @@ class Task:
     def _watch(self) -> None:
         records = self.hooks.watch()
         if records:
-            self._send(records, self.acks.outside())
+            self.sender.send(records, self.acks.outside())
 
     def _drain(self) -> int:
         """Take up to `DRAIN_MESSAGES` frames that have arrived; returns how many."""
@@ -195,7 +161,7 @@ class Task:
             return 0
         get_copy_data = self.walsender.get_copy_data
         renderers = self.relations.renderers
-        produce = self.producer.produce
+        produce, send_slowly = self.producer.produce, self.sender.send_slowly
         state = self.state
         acks, placed = self.acks, self.hooks.placed
         watched = None if self.snapshot is None else self.snapshot.identities
@@ -227,7 +193,7 @@ class Task:
             try:
                 records = render(payload, b"%d" % int.from_bytes(frame[1:9], "big"), state)
             except SeamError as error:
-                records = self._dead_letter(error, payload)
+                records = self.sender.dead_letter(error, payload)
             window = acks.window
             if window is None:
                 raise ProtocolError("a row outside of a transaction", tag=chr(frame[25]), length=len(payload))
@@ -241,13 +207,13 @@ class Task:
             for record in records:
                 window.outstanding += 1
                 if placed and type(record) is Placed:
-                    self._send_slowly(record, window, None, payload)
+                    send_slowly(record, window, None, payload)
                     continue
                 topic, key, value, headers = record
                 try:
                     produce(topic, value, key, on_delivery=delivered, headers=headers)  # type: ignore[arg-type] # lists are invariant
-                except (BufferError, confluent_kafka.KafkaException) as error:
-                    self._send_slowly(record, window, error, payload)
+                except NOT_TAKEN as error:
+                    send_slowly(record, window, error, payload)
         self.meter.records += records_sent
         self.meter.messages += count
         self.meter.received_bytes += received
@@ -305,7 +271,7 @@ class Task:
         if message.transactional:
             self._counted(records, self.acks.outside())
         elif records:
-            self._send(records, self.acks.outside(message.lsn))
+            self.sender.send(records, self.acks.outside(message.lsn))
 
     def _note(self, identity: RowIdentity, payload: bytes) -> None:
         if self.snapshot is not None and self.state.xid is not None:
@@ -316,111 +282,21 @@ class Task:
         arrived = snapshot.arrived(mark)
         if arrived is None:
             return
-        window, state = self.acks.outside(), self.state
-        produce, delivered = self.producer.produce, window.delivered
-        usual = list(state.context_headers) if self.hooks.extended_headers else None
-        latest = self.hooks.latest
-        position, ordinal = state.position if self.hooks.extended_headers else "", state.ordinal
-        rows = arrived.rows
-        if self.hooks.placed:
-            # Transforms have made each record whole, headers included.
-            self._send_placed(rows, window)
-            rows = []
-        elif not position and not latest:
-            self._send_plain(rows, window, usual)
-            rows = []
-        for topic, key, value, own in rows:
-            headers = usual if own is None else own
-            if position:
-                headers = [*(headers or ()), (POSITION_HEADER, f"{position}{ordinal}".encode())]
-                ordinal += 1
-            for place in (topic, *latest.get(topic, ())) if latest else (topic,):
-                window.outstanding += 1
-                try:
-                    produce(place, value, key, on_delivery=delivered, headers=headers)  # type: ignore[arg-type] # lists are invariant
-                except (BufferError, confluent_kafka.KafkaException) as error:
-                    self._send_slowly((place, key, value, headers), window, error)
-        state.ordinal = ordinal
+        window = self.acks.outside()
+        self.sender.send_chunk(arrived.rows, window)
         window.when_durable.append(lambda: self._chunk_done(snapshot, arrived.done))
         self.meter.records += len(arrived.rows)
         self.hooks.failpoint("chunk emitted")
 
-    def _send_plain(self, rows: Sequence[Record], window: Window, usual: WireHeaders) -> None:
-        """The rows of a chunk that need nothing more, in the shortest loop: the same records as the longer one sends.
-
-        An empty list of headers would cost as much again as the rest of the call; none costs nothing.
-        """
-        produce, delivered = self.producer.produce, window.delivered
-        for topic, key, value, own in rows:
-            headers = usual if own is None else own
-            window.outstanding += 1
-            try:
-                if headers:
-                    produce(topic, value, key, on_delivery=delivered, headers=headers)  # type: ignore[arg-type] # lists are invariant
-                else:
-                    produce(topic, value, key, on_delivery=delivered)
-            except (BufferError, confluent_kafka.KafkaException) as error:
-                self._send_slowly((topic, key, value, headers), window, error)
+    def _counted(self, records: Sequence[Record], window: Window) -> None:
+        """Send the records of a message of the running transaction, unless Kafka holds them from before a restart."""
+        if records and self.acks.ordinal > self.acks.skip:
+            self.sender.send(records, window)
 
     def _chunk_done(self, snapshot: Snapshotter, done: Callable[[], None]) -> None:
         done()
         self.meter.snapshot = snapshot.as_json()
         self.hooks.failpoint("chunk done")
-
-    # -- records out -------------------------------------------------------------------------------------------------
-
-    def _counted(self, records: Sequence[Record], window: Window) -> None:
-        """Send the records of a message of the running transaction, unless Kafka holds them from before a restart."""
-        if records and self.acks.ordinal > self.acks.skip:
-            self._send(records, window)
-
-    def _send(self, records: Sequence[Record], window: Window) -> None:
-        for record in records:
-            window.outstanding += 1
-            self._send_slowly(record, window, None)
-        self.meter.records += len(records)
-
-    def _send_placed(self, records: Sequence[Record], window: Window) -> None:
-        """Send records that transforms may have given a partition or a timestamp."""
-        for record in records:
-            window.outstanding += 1
-            self._send_slowly(record, window, None)
-
-    def _send_slowly(
-        self, record: Record, window: Window, refused: Exception | None, payload: bytes | None = None
-    ) -> None:
-        """Hand a record over, waiting for room in the queue while the server still gets its answers.
-
-        Args:
-            record: The record.
-            window: Its window, where it is counted already.
-            refused: What the producer's first refusal was.
-            payload: The row's message, where the record comes from one.
-        """
-        topic, key, value, headers = record
-        partition, timestamp = self.hooks.partitions.get(topic), None
-        if isinstance(record, Placed):
-            partition, timestamp = record.partition, record.timestamp
-        try:
-            if isinstance(refused, confluent_kafka.KafkaException):
-                table = (
-                    None if payload is None else self.relations.by_oid[int.from_bytes(payload[1:5], "big")].qualified
-                )
-                raise self.producer.refusal(refused, topic, value, key, table=table) from refused
-            while not self.producer.send(
-                topic, value, key, on_delivery=window.delivered, headers=headers, partition=partition, timestamp=timestamp,
-            ):  # fmt: skip
-                self.meter.blocked += 1
-                self.producer.poll(0.05)
-                self.acks.blocked(time.monotonic())
-        except RecordError as error:
-            window.outstanding -= 1
-            self._send(self._dead_letter(error, payload or value or b""), window)
-
-    def _dead_letter(self, error: SeamError, payload: bytes) -> Sequence[Record]:
-        if self.hooks.dead_letter is None:
-            raise error
-        return self.hooks.dead_letter(error, payload, self.state)
 
 
 def _undescribed(frame: bytes) -> ProtocolError:

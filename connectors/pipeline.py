@@ -15,6 +15,7 @@ from dataclasses import replace
 from cdc.acknowledger import Acknowledger
 from cdc.errors import OperatorError
 from cdc.events import TOKEN_PREFIX, Events
+from cdc.hooks import Hooks
 from cdc.kafka.positions import PositionRecord
 from cdc.kafka.signals import SIGNALS_TOPIC
 from cdc.kafka.status import STATUS_TOPIC
@@ -28,7 +29,7 @@ from cdc.render import Record
 from cdc.report import Finding
 from cdc.snapshotter import Snapshotter
 from cdc.source import SourceState
-from cdc.task import Hooks, Task
+from cdc.task import Task
 from cdc.telemetry import Meter
 from cdc.transactional import TransactionalAcknowledger
 from cdc.wire.pgoutput import Message, PgOutput

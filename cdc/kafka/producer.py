@@ -19,6 +19,8 @@ from cdc.kafka.faults import CONNECTION_TROUBLE, is_ended, is_too_large, kafka_e
 MESSAGE_BYTES: Final = 1_048_576
 QUEUE_KBYTES: Final = 32_768
 QUEUE_MESSAGES: Final = 50_000
+NOT_TAKEN: Final = (BufferError, confluent_kafka.KafkaException)
+"""What `Producer.produce` raises, librdkafka's own call: there is no room now, or the record is refused."""
 
 OnDelivery = Callable[[Any, Any], None]
 

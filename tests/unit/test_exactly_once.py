@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdc.errors import PublicationChanged, SeamError, SendError
+from cdc.hooks import Hooks
 from cdc.kafka.positions import POSITIONS_TOPIC, PositionRecord
 from cdc.lsn import LSN
 from cdc.source import SourceOptions, SourceState
-from cdc.task import Hooks, Task
+from cdc.task import Task
 from cdc.telemetry import Meter
 from cdc.transactional import TransactionalAcknowledger
 from cdc.wire.pgoutput import Begin, Commit, PgOutput

@@ -21,7 +21,7 @@ _FLOORS: Final[tuple[frozenset[str], ...]] = tuple(
         """layout rows envelope topics source events render relations converters transforms acks fold column_rules jdbc
         composing render_copy unwrapping column_chain outer_chain avro_form connect_form versions chunks recent""",
         "postgres kafka",
-        "acknowledger transactional snapshotter snapshot_state exported progress frontier tokens topic_wait task",
+        "acknowledger transactional snapshotter snapshot_state exported progress frontier tokens topic_wait hooks sender task",
     )
 )
 
@@ -37,7 +37,6 @@ _LIBRARIES: Final[dict[str, tuple[str, ...]]] = {
 
 # (module, library): why it may.
 _LIBRARY_EXCEPTIONS: Final[dict[tuple[str, str], str]] = {
-    ("cdc.task", "confluent_kafka"): "catches what librdkafka's produce raises where it is called, once for each row",
     ("cdc.transactional", "confluent_kafka"): "catches what produce raises beside the transaction's own errors",
     ("connectors.session", "confluent_kafka"): "catches what starting transactions raises, to name the step",
     ("connectors.recorder", "confluent_kafka"): "catches what producing a position record raises and names it",

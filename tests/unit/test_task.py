@@ -12,10 +12,11 @@ import pytest
 from cdc import task as loop
 from cdc.acknowledger import Acknowledger
 from cdc.errors import ProtocolError, PublicationChanged, SeamError, SendError, SourceUnavailable
+from cdc.hooks import Hooks
 from cdc.kafka.positions import POSITIONS_TOPIC, PositionRecord
 from cdc.lsn import LSN
 from cdc.source import SourceOptions, SourceState
-from cdc.task import Hooks, Task
+from cdc.task import Task
 from cdc.telemetry import Meter
 from tests.support import pgoutput as write
 from tests.support.fakes import FakeProducer, FakeWalsender
