@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from sqlalchemy.engine import make_url
@@ -49,6 +49,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument(
+        "--headers", action="store_true", help="records with the context headers that are Debezium's default"
+    )
+    parser.add_argument("--load", action="store_true", help="what writers of the source notice of a verification")
     chosen = parser.parse_args(arguments)
     settings = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
     with (
@@ -72,7 +76,7 @@ def _measure(server: Any, bootstrap: str, directory: Path, chosen: argparse.Name
         "topic.prefix": "bench", "slot.name": "bench", "publication.name": "bench",
         "publication.autocreate.mode": "filtered", "snapshot.mode": "initial", "decimal.handling.mode": "string",
         "key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false",
-        "topic.creation.default.partitions": str(chosen.partitions), "topic.creation.default.replication.factor": "1",
+        "extended.headers.enabled": str(chosen.headers).lower(), "topic.creation.default.partitions": str(chosen.partitions), "topic.creation.default.replication.factor": "1",
     }  # fmt: skip
     config = read("bench", properties, bootstrap_servers=bootstrap)
 
@@ -97,6 +101,9 @@ def _measure(server: Any, bootstrap: str, directory: Path, chosen: argparse.Name
         # As in daily use, the pipeline runs; otherwise each comparison would start and end one.
         with seam_process(properties, bootstrap):
             wait_until(lambda: _active(server), 60, "the engine to stream")
+            if chosen.load:
+                _load(server, bridge, shapes, chosen)
+                return
             for hop in (
                 LegacyVerification(bridge, shapes, options), ViewVerification(bridge, one, tables, options),
             ):  # fmt: skip
@@ -107,6 +114,61 @@ def _active(server: Any) -> bool:
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         row = connection.execute("select active from pg_replication_slots where slot_name = 'bench'").fetchone()
     return bool(row and row[0])
+
+
+class Writer:
+    """Updates single rows of the table at a steady rate, and notes how long each took.
+
+    Args:
+        server: The source.
+        rows: How many the table has.
+    """
+
+    def __init__(self, server: Any, rows: int) -> None:
+        self.seconds: list[float] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._write, args=(server.dsn(), rows))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _write(self, dsn: str, rows: int) -> None:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            due, row = time.monotonic(), 0
+            while not self._stop.is_set():
+                row = (row + 7919) % rows + 1
+                started = time.monotonic()
+                connection.execute("update orders set customer = customer + 1 where id = %s", [row])
+                self.seconds.append(time.monotonic() - started)
+                due += 1 / WRITES_PER_SECOND
+                self._stop.wait(max(0.0, due - time.monotonic()))
+
+    def said(self) -> str:
+        """Percentiles in milliseconds."""
+        ordered = sorted(self.seconds)
+        p50, p99 = (1000 * ordered[int(len(ordered) * share)] for share in (0.5, 0.99))
+        return f"{len(ordered)} updates, p50 {p50:.2f} ms, p99 {p99:.2f} ms"
+
+
+WRITES_PER_SECOND = 200
+
+
+def _load(server: Any, bridge: Any, shapes: Any, chosen: argparse.Namespace) -> None:
+    """What one who writes beside a running pipeline notices: without a verification, with one, with a gentle one."""
+    with Writer(server, chosen.rows) as writer:
+        time.sleep(5)
+    print(f"beside the pipeline alone: {writer.said()}")
+    for rate in (0, 100_000, 50_000):
+        options = Options(memory_rows=chosen.rows * 2, rate=rate, snapshot_seconds=10 if rate else 60)
+        with Writer(server, chosen.rows) as writer:
+            found = LegacyVerification(bridge, shapes, options).run()
+        assert found.mismatches == 0
+        print(f"beside a verification, rate {rate or 'unlimited'}: {writer.said()}; {found.as_json()['load']}")
 
 
 def _report(hop: Any, chosen: argparse.Namespace) -> None:

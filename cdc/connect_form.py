@@ -55,13 +55,17 @@ class ConnectCopy:
         options: What the configuration says about records.
         source: What it says about everything around the row.
         emit: Transforms and converters.
+        positions: Whether a step looks at the records' positions.
     """
 
-    def __init__(self, layout: Layout, options: RenderOptions, source: SourceOptions, emit: Emit) -> None:
+    def __init__(
+        self, layout: Layout, options: RenderOptions, source: SourceOptions, emit: Emit, *, positions: bool = False
+    ) -> None:
         self.layout = layout
         self._rows = RowRecords(layout, options)
         self._composed = CopyRender(layout, options, source)
         self._emit = emit
+        self._positions = positions
         self._headers = tuple(
             Header(name, STRING, (value or b"").decode())
             for name, value in self._composed.headers() or ()
@@ -84,7 +88,8 @@ class ConnectCopy:
         """
         fields = split_row(line, len(self.layout.relation.columns))
         try:
-            record = self._rows.read(fields, self._composed.source_struct(reading), reading.now_nanos, self._headers)
+            source, read_at = self._composed.source_struct(reading), reading.lsn if self._positions else None
+            record = self._rows.read(fields, source, reading.now_nanos, self._headers, read_at)
         except ValueError as error:
             raise DecodeError(str(error), table=self.layout.relation.qualified, position="snapshot") from error
         return fields, only_one(self._emit(record), self.layout.relation.qualified)

@@ -33,7 +33,11 @@ class State(Enum):
 
 
 class Kind(Enum):
-    """What is asked for; Debezium's words, and `leave`: to stop, since another engine takes over."""
+    """What is asked for: Debezium's words, and two of our own.
+
+    `leave`: to stop, since another engine takes over; `delete-gone`: to send the deletes of rows that a topic still has and
+    the database does not.
+    """
 
     SNAPSHOT = "execute-snapshot"
     STOP = "stop-snapshot"
@@ -41,6 +45,7 @@ class Kind(Enum):
     RESUME = "resume-snapshot"
     LOG = "log"
     LEAVE = "leave"
+    DELETE = "delete-gone"
 
 
 class UnreadableRequest(ValueError):
@@ -68,6 +73,7 @@ class Request:
         dropped: Tables, in lower case, that were stopped.
         message: What went wrong, or what a `log` signal says.
         time: When it was asked for, seconds since the Unix epoch.
+        gone: Rows to be deleted, as `cdc.postgres.gone_rows` writes them.
     """
 
     pipeline: str
@@ -86,6 +92,7 @@ class Request:
     dropped: tuple[str, ...] = ()
     message: str = ""
     time: float = 0.0
+    gone: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def key(self) -> bytes:
@@ -95,6 +102,8 @@ class Request:
     def encode(self) -> bytes:
         """The request as JSON."""
         document = {name: getattr(self, name) for name in _FIELDS}
+        if self.gone:  # an older engine knows no such field, and need not see it in other requests
+            document["gone"] = self.gone
         return msgspec.json.encode({"version": VERSION, **document, "kind": self.kind.value, "state": self.state.value})
 
     def failed(self, message: str) -> Request:
@@ -103,8 +112,8 @@ class Request:
 
     def same_work(self, other: Request) -> bool:
         """Whether another request asks for the same rows."""
-        return (self.kind, self.tables, dict(self.where), dict(self.selects)) == (
-            other.kind, other.tables, dict(other.where), dict(other.selects),
+        return (self.kind, self.tables, dict(self.where), dict(self.selects), self.gone) == (
+            other.kind, other.tables, dict(other.where), dict(other.selects), other.gone,
         )  # fmt: skip
 
 
@@ -126,6 +135,7 @@ def decode_request(data: bytes) -> Request:
         kind, state = Kind(document.pop("kind")), State(document.pop("state"))
         for name in ("tables", "held", "dropped"):
             document[name] = tuple(document[name])
+        document["gone"] = tuple(document.get("gone", ()))
         return Request(kind=kind, state=state, **document)
     except (msgspec.DecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, UnreadableRequest):

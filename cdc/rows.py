@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from cdc.envelope import envelope_schema
 from cdc.layout import REFUSED, Layout, LayoutColumn
+from cdc.lsn import LSN
 from cdc.model.record import Header, SourceRecord
 from cdc.model.schema import STRING, Schema, Struct
 from cdc.render import Refusal, RenderOptions, explain_row
@@ -62,7 +63,14 @@ class RowRecords:
                 raise
             raise explain_row(self.layout, message, error, state) from error
 
-    def read(self, fields: Sequence[Cell], source: Struct, nanos: int, headers: tuple[Header, ...]) -> SourceRecord:
+    def read(
+        self,
+        fields: Sequence[Cell],
+        source: Struct,
+        nanos: int,
+        headers: tuple[Header, ...],
+        read_at: LSN | None = None,
+    ) -> SourceRecord:
         """The record of a row that was read, not streamed.
 
         Args:
@@ -70,6 +78,7 @@ class RowRecords:
             source: The `source` block.
             nanos: When it is processed, nanoseconds since the Unix epoch.
             headers: The usual headers; what is missing in the row is told behind them.
+            read_at: The end of the log then, for steps that tell positions.
 
         Raises:
             ValueError: A codec refused a value.
@@ -82,6 +91,7 @@ class RowRecords:
         return SourceRecord(
             self.layout.topic, None, self.layout.key_schema, self._key(fields, ""), self.schema, value, headers=headers,
             source_partition={"server": self.options.topics.prefix},
+            source_offset=None if read_at is None else {"read_at": str(read_at)},
         )  # fmt: skip
 
     def keys(self, payload: bytes) -> tuple[Struct | None, Struct | None]:

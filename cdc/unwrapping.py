@@ -219,15 +219,12 @@ class UnwrapCopy:
         layout: How the relation looks.
         options: What the configuration says about records.
         source: What it says about everything around the row.
-        unwrap: What it says about unwrapping.
-
-    Raises:
-        Unfit: The plain form is needed.
+        writer: Writes the source of the row's function.
     """
 
-    def __init__(self, layout: Layout, options: RenderOptions, source: SourceOptions, unwrap: Unwrap) -> None:
-        self._writer = UnwrapWriter(layout, options, unwrap)
-        self._rows = CopyRender(layout, options, source, self._writer)
+    def __init__(self, layout: Layout, options: RenderOptions, source: SourceOptions, writer: UnwrapWriter) -> None:
+        self._writer = writer
+        self._rows = CopyRender(layout, options, source, writer)
         self._usual: WireHeaders = (self._rows.headers() or ()) if options.extended_headers else ()
         self.identity: Callable[[Sequence[str]], Callable[[Fields], Hashable]] = self._rows.identity
 

@@ -137,7 +137,7 @@ def apply(
     settle: SettleOption = 3.0,
     timeout: TimeoutOption = 60.0,
     lock_timeout: Annotated[
-        float, typer.Option("--lock-timeout", help="Seconds until another apply must have ended.")
+        float, typer.Option("--lock-timeout", min=0, help="Seconds until another apply must have ended.")
     ] = 60.0,
 ) -> None:
     """Make the cluster as the files say, wait until it runs, and roll back what does not."""

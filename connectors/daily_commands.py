@@ -37,9 +37,9 @@ ServersOption = Annotated[
     str | None,
     typer.Option("--bootstrap-servers", envvar="SEAM_BOOTSTRAP_SERVERS", help="Kafka brokers, host:port,..."),
 ]
-TimeoutOption = Annotated[float, typer.Option("--timeout", help="Seconds for a connector to get there.")]
+TimeoutOption = Annotated[float, typer.Option("--timeout", min=0, help="Seconds for a connector to get there.")]
 SettleOption = Annotated[
-    float, typer.Option("--settle", help="Seconds that connector and tasks must run without a pause.")
+    float, typer.Option("--settle", min=0, help="Seconds that connector and tasks must run without a pause.")
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -112,7 +112,7 @@ def status(
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on until interrupted; with --output json one line per change.")
     ] = False,
-    every: Annotated[float, typer.Option("--every", help="Seconds between two looks of --watch.")] = 1.0,
+    every: Annotated[float, typer.Option("--every", min=0.01, help="Seconds between two looks of --watch.")] = 1.0,
 ) -> None:
     """Show connectors and tasks, with the cause of each failure and what to do about it."""
     with open_cluster(connect_url) as api, suppress(*[KeyboardInterrupt] if watch else []):
@@ -164,6 +164,8 @@ def restart(
     if output is Output.json:
         write_json({"restarts": [result.as_json() for result in results]})
     else:
+        if not results:
+            show.say_result("the cluster has no connectors")
         for result in results:
             show.say_result(f"{result.connector}: {result.form} {', '.join(result.restarted)} {result.note}".strip())
 
@@ -277,7 +279,10 @@ def explain(
     with open_cluster(connect_url) as api:
         found = explained(api, key, plugin)
     if not found["definitions"] and found["risk"] is None:
-        raise ConfigError(f"no installed plugin declares {key}", hint="seam connectors plugins lists what is installed")
+        near = f"; did you mean {found['near'][0]}?" if found["near"] else ""
+        raise ConfigError(
+            f"no installed plugin declares {key}{near}", hint="seam connectors plugins lists what is installed"
+        )
     if output is Output.json:
         write_json(found)
     else:

@@ -96,7 +96,7 @@ def read(path: str | Path, *, settings: Sequence[str] = ()) -> DesiredSet:
         except ConfigError as error:
             problems.append(str(error))
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError("\n".join(dict.fromkeys(problems)))  # a setting goes over each connector
     return DesiredSet(
         found, merged_sections([file.connect for file in files]), merged_sections([file.worker for file in files])
     )

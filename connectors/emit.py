@@ -25,6 +25,7 @@ from cdc.postgres.catalog import Catalog
 from cdc.relations import CatalogueView
 from cdc.render import ComposedRender, Outgrown, Placed, Record, Render
 from cdc.render_copy import CopyForm, CopyRender
+from cdc.source import SourceState
 from cdc.transforms.chain import Chain
 from cdc.transforms.debezium.new_record_state import Unwrap
 from cdc.unwrapping import Unfit, UnwrapCopy, UnwrapWriter
@@ -122,7 +123,7 @@ class Emitter:
         if not self._composed:
             return None
         if self._all_avro:
-            return self._avro_writer(layout)
+            return AvroWriter(layout, self.config.render, self.avro["key"], self.avro["value"])
         if self._unwrap is None:
             return Writer(layout, self.config.render)
         try:
@@ -131,9 +132,6 @@ class Emitter:
             return UnwrapWriter(layout, self.config.render, self._unwrap)
         except Unfit:
             return None
-
-    def _avro_writer(self, layout: Layout) -> AvroWriter:
-        return AvroWriter(layout, self.config.render, self.avro["key"], self.avro["value"])
 
     def make_render(self, layout: Layout, outgrown: Outgrown) -> Render:
         """The renderer of a relation."""
@@ -155,18 +153,22 @@ class Emitter:
     def make_copy(self, layout: Layout) -> CopyForm:
         """How rows of a snapshot become records."""
         options, source = self.config.render, self.config.source_options
-        if self._columns is not None or self.writer(layout) is None:
-            return ConnectCopy(layout, options, source, self._emit_row)
+        writer = None if self._columns is not None else self.writer(layout)
+        if writer is None:
+            return ConnectCopy(layout, options, source, self._emit_row, positions=self._positions)
         if self._outer is None:
             self._there(layout.topic)
-        if self._all_avro:
-            return AvroCopy(layout, options, source, self._avro_writer(layout))
-        rows = CopyRender(layout, options, source)
-        unwrapped = None if self._unwrap is None else UnwrapCopy(layout, options, source, self._unwrap)
+        if isinstance(writer, AvroWriter):
+            return AvroCopy(layout, options, source, writer)
+        rows: CopyForm
+        if isinstance(writer, UnwrapWriter):
+            rows = UnwrapCopy(layout, options, source, writer)
+        else:
+            rows = CopyRender(layout, options, source, writer)
         if self._outer is None:
-            return unwrapped or rows
-        usual = rows.headers() if options.extended_headers else None
-        return OuterCopy(unwrapped or rows, self._outer, usual, layout.relation.qualified)
+            return rows
+        usual = list(SourceState(source).context_headers) or None if options.extended_headers else None
+        return OuterCopy(rows, self._outer, usual, layout.relation.qualified)
 
     def emit(self, record: SourceRecord) -> Sequence[Record]:
         """Transform and convert one record.

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cdc.errors import BrokerUnavailable, SourceUnavailable
+from cdc.errors import BrokerUnavailable, RecordError, SourceUnavailable
 from cdc.kafka.faults import delivery_error
 from cdc.kafka.producer import Producer
 from cdc.lsn import LSN
@@ -93,7 +93,7 @@ class _Shared:
 
     Attributes:
         first: The first one's ordinal.
-        records: What each becomes; None for one that may be of several records and is not rendered here.
+        records: What each becomes; None for one that is not, or cannot be, rendered here.
     """
 
     first: int
@@ -230,7 +230,10 @@ class _Reading:
         if isinstance(message, (Truncate, Message)):
             return None
         render = self.relations.renderers[message.relation.to_bytes(4, "big")]
-        return [] if render is None else render(payload, b"%d" % lsn, self.state)
+        try:
+            return [] if render is None else render(payload, b"%d" % lsn, self.state)
+        except RecordError:
+            return None  # Debezium has carried it; what becomes of it here is for the engine to say
 
     def found(self) -> LeftOff:
         """What was found, the topics asked where the position alone does not say it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -112,11 +113,14 @@ def drifted(plan: Plan, observed: Mapping[str, Observed], redaction: Redaction) 
 
 
 def explained(api: ConnectApi, key: str, plugin: str | None) -> dict[str, Any]:
-    """What a key means, by the plugins that declare it."""
+    """What a key means, by the plugins that declare it; `near` has the nearest key where none does."""
     classes = [plugin] if plugin else [one.class_ for one in api.plugins()][:_CLASSES_ASKED]
     found: list[dict[str, Any]] = []
+    declared: set[str] = set()
     for class_ in classes:
-        definition = api.definitions(class_).get(key)
+        definitions = api.definitions(class_)
+        declared |= definitions.keys()
+        definition = definitions.get(key)
         if definition is not None:
             found.append(
                 {
@@ -128,4 +132,5 @@ def explained(api: ConnectApi, key: str, plugin: str | None) -> dict[str, Any]:
                     "documentation": definition.documentation,
                 }
             )
-    return {"key": key, "definitions": found, "risk": risk(key)}
+    near = [] if found else difflib.get_close_matches(key, sorted(declared), n=1, cutoff=0.7)
+    return {"key": key, "definitions": found, "risk": risk(key), "near": near}

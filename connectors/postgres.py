@@ -29,6 +29,7 @@ from cdc.values.registry import ValueModes
 from connectors.converters import ConverterChoice, read_converter
 from connectors.form_options import form_problems
 from connectors.postgres_options import OPTIONS
+from connectors.routed import renamed
 from connectors.topic_rules import TopicRule, read_rules
 
 _WORDS: Final = {"c": "insert", "u": "update", "d": "delete", "t": "truncate"}
@@ -141,6 +142,9 @@ def read(
         chain = compile_chain(resolved, _surroundings(options, strict=strict))
     except ConfigError as error:
         problems += error.problems
+    if options.get("seam.topic.latest") == "copy" and renamed(chain, "") is None:
+        text = "is copy, and transforms lead records to topics by what they hold: no topic has a latest one of its own"
+        problems.append(Problem("seam.topic.latest", text))
     if problems:
         raise ConfigError(problems, source=origin)
     findings = (*secrets, *options.findings)

@@ -18,6 +18,7 @@ from cdc.model.relation import Relation
 from cdc.postgres.catalog import Catalog
 from cdc.postgres.condition import check_condition, check_select
 from cdc.postgres.connection import connect
+from cdc.postgres.gone_rows import deletes_of
 from cdc.postgres.snapshot import SnapshotReader
 from cdc.postgres.snapshot_tables import SnapshotTable
 from cdc.recent import RecentTransactions
@@ -211,7 +212,8 @@ class Requests:
     @property
     def pending(self) -> bool:
         """Whether a request waits or runs, so that a run to a goal does not end yet."""
-        return any(request.state is not State.PAUSED for request in self.book.open(Kind.SNAPSHOT))
+        waiting = [*self.book.open(Kind.SNAPSHOT), *self.book.open(Kind.DELETE)]
+        return any(request.state is not State.PAUSED for request in waiting)
 
     # -- signals of the stream itself --------------------------------------------------------------------------------
 
@@ -352,6 +354,8 @@ class Requests:
                 self._say(Severity.NOTE, request, f"leaving: {request.message}")
                 self.session.stop.set()
             return [self._put(replace(request, state=State.DONE))]
+        if request.kind is Kind.DELETE:
+            return self._delete(request)
         records = []
         for target in self.book.open(Kind.SNAPSHOT):
             if target.time > request.time:
@@ -363,6 +367,25 @@ class Requests:
                     self._let_go()
                 records.append(self._put(changed))
         return [*records, self._put(replace(request, state=State.DONE))]
+
+    def _delete(self, request: Request) -> list[Record]:
+        try:
+            records = deletes_of(
+                self.session.catalog, self.recent, request, prefix=self.config.options["topic.prefix"]
+            )  # fmt: skip
+        except RetriableError as error:
+            self._say(Severity.WARNING, request, error.message)
+            return []
+        except (SeamError, KeyError, TypeError, ValueError) as error:
+            message = error.message if isinstance(error, SeamError) else f"not such a request: {error}"
+            self._say(Severity.WARNING, request, f"failed: {message}")
+            return [self._put(request.failed(message))]
+        if records is None:
+            return []
+        # A tombstone each.
+        count = sum(1 for record in records if record[2] is None)
+        self._say(Severity.NOTE, request, f"{count} rows are gone: their deletes were sent")
+        return [*records, self._put(replace(request, state=State.DONE, rows=count, gone=()))]
 
     def _controlled(self, request: Request, target: Request) -> Request:
         """What becomes of a snapshot by a control signal: all of it, or the tables that the signal names."""

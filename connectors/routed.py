@@ -13,6 +13,31 @@ _ANY: Final = object()
 """Stands for a key and a value that no step looks at."""
 
 
+def renamed(chain: Chain, topic: str) -> str | None:
+    """The one topic that all of a table's records come out in, whatever the chain makes of what they hold.
+
+    A user's Python step is taken to leave the topic alone.
+
+    Args:
+        chain: The chain.
+        topic: The topic before it.
+
+    Returns:
+        None where a step leads records to topics by more than the topic that they come with.
+    """
+    record = SourceRecord(topic, None, None, _ANY, None, _ANY)
+    for step in chain.steps:
+        if not step.transform.routes:
+            continue
+        if step.reads - {"topic"}:
+            return None
+        if step.applies(record):
+            changed = step.transform.apply(record)
+            assert changed is not None
+            record = changed
+    return record.topic
+
+
 def routed(chain: Chain, topic: str) -> list[str] | None:
     """The topics that records of a topic come out in.
 

@@ -122,6 +122,8 @@ def connectors(documents: Sequence[Mapping[str, Any]], *, lag: bool) -> None:
 def statuses(documents: Sequence[Mapping[str, Any]]) -> None:
     """Connectors with their parts, causes and what to do."""
     console = out()
+    if not documents:
+        console.print("the cluster has no connectors")
     for entry in documents:
         console.print(f"{escape(entry['name'])}  {coloured(entry['state'])}  [dim]{entry['type'] or ''}[/]")
         parts = [("connector", entry["connector"])] if entry["connector"] else []

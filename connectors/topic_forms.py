@@ -19,6 +19,7 @@ from cdc.render import Record, Render
 from cdc.report import Finding, Severity
 from cdc.source import SourceState
 from connectors.postgres import PipelineConfig
+from connectors.routed import renamed
 from connectors.topic_rules import Topics
 
 LATEST_SUFFIX: Final = ".latest"
@@ -57,7 +58,8 @@ class TopicForms:
             TopicMismatch: A policy or a partition count does not fit.
             OperatorError: Deltas of a table whose old rows are not whole.
         """
-        topic = layout.topic
+        # Only a copy stands behind transforms, and such as could not be told from the topic alone were refused.
+        topic = renamed(self.config.chain, layout.topic) or layout.topic
         if self.delta and layout.relation.identity is not ReplicaIdentity.FULL:
             raise OperatorError(
                 f"{layout.relation.qualified}: seam.event.form=delta needs old rows to be whole",

@@ -11,16 +11,20 @@ from typing import Annotated, Any, Final
 import typer
 from rich.markup import escape
 
+from cdc.converters.avro_reading import AvroReader
+from cdc.converters.plain import ByteArrayConverter, StringConverter
 from cdc.errors import ConfigError, Problem
 from cdc.kafka.client import ClientOptions, client_options
 from cdc.kafka.log import TopicLog
 from cdc.kafka.reference import ReferenceTopics
+from cdc.kafka.registry import SchemaRegistry
 from cdc.model.javaerrors import JavaError
 from cdc.properties import load, override, resolve
 from cdc.transforms import Chain, Surroundings, compile_chain
-from cdc.transforms.dry_run import DryRun, Given, line_text
+from cdc.transforms.dry_run import DryRun, Given, ToConnect, line_text
 from cdc.versions import LogRecord
 from connectors.console import STDERR
+from connectors.converters import Form, read_converter
 from connectors.pipeline_commands import File, Only, Servers, Settings
 from connectors.postgres_options import OPTIONS
 
@@ -64,12 +68,14 @@ def transform(
         STDERR.print(
             f"[yellow]{finding.code}[/] {escape(finding.subject)}: {escape(finding.evidence)}; {escape(finding.remedy or '')}"
         )
-    try:
-        run = DryRun(chain, properties, sink="topics" in properties or "topics.regex" in properties)
-    except JavaError as error:
-        raise ConfigError(error.shown, source=str(file)) from error
-    view = run.explain if explain else run.diff if diff else run.run
     with ExitStack() as closing:
+        readers = {} if from_topic is None else _readers(properties, str(file), closing)
+        sink = "topics" in properties or "topics.regex" in properties
+        try:
+            run = DryRun(chain, properties, sink=sink, readers=readers)
+        except JavaError as error:
+            raise ConfigError(error.shown, source=str(file)) from error
+        view = run.explain if explain else run.diff if diff else run.run
         kafka = None
         if from_topic is not None or chain.needs_reader:
             kafka = _kafka(given, bootstrap_servers, str(file), chain)
@@ -79,7 +85,6 @@ def transform(
             chain.open(tables)
         lines: Iterable[Given] = sys.stdin
         if from_topic is not None and kafka is not None:
-            _check_converters(properties, str(file))
             lines = _newest(kafka, from_topic, most)
         elif sys.stdin.isatty():
             STDERR.print("[dim]reading records from the terminal, one JSON object a line; Ctrl-D ends[/]")
@@ -116,19 +121,27 @@ def _kafka(given: Mapping[str, str], servers: str | None, source: str, chain: Ch
     return client_options(str(brokers), own, prefix="producer.override.")
 
 
-def _check_converters(properties: Mapping[str, str], source: str) -> None:
-    """Records of a topic are read as JSON.
+def _readers(properties: Mapping[str, str], source: str, closing: ExitStack) -> dict[str, ToConnect]:
+    """What reads keys and values of a topic, by the file's converters.
 
     Raises:
-        ConfigError: The file says that they are something else.
+        ConfigError: There is no such converter, or its registry is not named.
     """
-    other = [
-        Problem(f"{side}.converter", f"is {text}; --from-topic reads JSON only")
-        for side in ("key", "value")
-        if not (text := properties.get(f"{side}.converter", "JsonConverter").strip()).endswith("JsonConverter")
-    ]
-    if other:
-        raise ConfigError(other, source=source, hint="pipe the records in as lines instead")
+    problems: list[Problem] = []
+    choices = [read_converter(side, properties, problems) for side in ("key", "value")]
+    if problems:
+        raise ConfigError(problems, source=source, hint="pipe the records in as lines instead")
+    found: dict[str, ToConnect] = {}
+    for choice in choices:
+        if choice.form is Form.AVRO:
+            registry = SchemaRegistry(choice.settings)
+            closing.callback(registry.close)
+            found[choice.side] = AvroReader(registry).to_connect
+        elif choice.form is Form.STRING:
+            found[choice.side] = StringConverter().to_connect
+        elif choice.form is Form.BYTES:
+            found[choice.side] = ByteArrayConverter().to_connect
+    return found
 
 
 def _newest(kafka: ClientOptions, topic: str, most: int) -> Iterator[LogRecord]:

@@ -18,9 +18,10 @@ from connectors.worker import pause
 from legacy_db import machine
 from legacy_db.context_commands import slice_context
 from legacy_db.ledger import Ledger
-from legacy_db.projection import POLL_SECONDS, ProjectionHeld, Projector
+from legacy_db.projection import POLL_SECONDS, Contracted, ProjectionHeld, Projector
 from legacy_db.slices import Slice, read_slices
 from legacy_db.steps.project import Project
+from legacy_db.target import CONTRACT
 
 STILL_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 2.0
@@ -89,6 +90,8 @@ class SliceCarrier:
                         return
             except ProjectionHeld:
                 pass  # a command does it at this moment
+            except Contracted as error:
+                self._tell(error.code, Severity.NOTE, f"its view stands still: {error.message}")
             except RetriableError as error:
                 attempt += 1
                 self._tell(error.code, Severity.WARNING, f"{error.message}; tried again beside the stream")
@@ -119,7 +122,7 @@ class SliceCarrier:
         """Whether the slice has a view, and nobody is about to build it or to take it back."""
         with Ledger(self.slice.ledger, self.slice.name) as ledger:
             pending = ledger.pending()
-            if pending is not None and pending.step == Project.name:
+            if pending is not None and pending.step in (Project.name, CONTRACT):
                 return False
             return machine.index_of(ledger.state()) >= machine.index_of(Project.state)
 

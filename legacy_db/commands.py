@@ -17,6 +17,8 @@ from connectors.pipeline_commands import OutputOption, Servers, Settings
 from legacy_db import machine
 from legacy_db.borders import crossings, suggest, written_together
 from legacy_db.context_commands import bridge_of, say, say_what_stands_still, slice_context
+from legacy_db.contract import contract as contract_target
+from legacy_db.contract import contract_sql, expand_again
 from legacy_db.inventory import Inventory, read_inventory
 from legacy_db.ledger import Ledger
 from legacy_db.report_html import html_report
@@ -245,6 +247,36 @@ def _show_moved(slice_name: str, moved: machine.Moved, output: Output) -> None:
     for step in moved.steps:
         STDERR.print(f"  {step['step']}: {step['seconds']:.1f} s", style="dim")
     STDOUT.print(f"{slice_name}: {moved.before or 'undiscovered'} → [bold]{moved.after or 'undiscovered'}[/]")
+
+
+@app.command()
+def contract(
+    file: File,
+    slice_name: SliceName,
+    back: Annotated[bool, typer.Option("--back", help="Take the keys back, so that rows may be projected again.")] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL for an administrator; nothing is changed.")] = False,
+    yes: Yes = False,
+    settings: Settings = None,
+    bootstrap_servers: Servers = None,
+    output: OutputOption = Output.table,
+) -> None:  # fmt: skip
+    """Add the unique and foreign keys to a verified slice's target: the contract branch. Nothing is projected under them."""
+    with slice_context(file, slice_name, settings, bootstrap_servers) as context:
+        if sql:
+            STDOUT.print(contract_sql(context, back=back), markup=False)
+            return
+        what = (
+            "Take the keys of the contract branch back"
+            if back
+            else "Stop projecting, and add the contract branch's keys"
+        )
+        if not yes and not typer.confirm(f"{what} in the target of {slice_name}?", err=True):
+            raise typer.Exit(OperatorError.exit_code)
+        changed = expand_again(context) if back else contract_target(context)
+    if output is Output.json:
+        write_json({"slice": slice_name, "contracted": not back, "changed": changed})
+        return
+    STDOUT.print(f"{slice_name}: {'without' if back else 'with'} its contract branch{'' if changed else ', as before'}")
 
 
 # -- looking -------------------------------------------------------------------------------------------------------------

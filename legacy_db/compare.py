@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from legacy_db.shape import TableShape
+from legacy_db.shape import KEY_END, TableShape
 from legacy_db.topic_fold import Fold, Multiset, Visibility
 
 SHOWN: Final = 100
+_KEY_END: Final = KEY_END.encode()
 CANDIDATES: Final = 5_000
-_CHUNK: Final = 8 << 20
 
 ADDED_LATER: Final = "a column added later is NULL in rows that were not written since"
 
@@ -156,7 +156,7 @@ def split_line(line: bytes) -> tuple[bytes, bytes]:
     """Key and row of a COPY line with both."""
     if b"\\" in line:
         line = line.replace(b"\\\\", b"\\")
-    key, _, row = line[:-1].partition(b"\t")
+    key, _, row = line[:-1].partition(_KEY_END)
     return key, row
 
 
@@ -188,9 +188,6 @@ def compare_file(
     """
     rows, late = fold.rows, fold.late
     comparer = RowComparer(shape, tally.rules)
-    if leading and once and not late and _hold_their_keys(rows):
-        tally.rows += _compare_whole(path, fold, comparer, tally)
-        return
     count = 0
     with path.open("rb", buffering=1 << 20) as file:
         split = split_leading_key if leading else split_line
@@ -207,50 +204,6 @@ def compare_file(
             if have != row:
                 _look(comparer, tally, key, row, have)
     tally.rows += count
-
-
-def _hold_their_keys(rows: Mapping[bytes, bytes]) -> bool:
-    """Whether each row of a topic begins with the key that it lies under; a wrong key must not pass for a right row."""
-    return all(row.startswith(key[:-1] + b",") for key, row in rows.items())
-
-
-def _compare_whole(path: Path, fold: Fold, comparer: RowComparer, tally: Tally) -> int:
-    """The usual case: every row holds its key, so that equal sets of rows are equal tables; returns the file's rows.
-
-    Sets do in one go what the loop over keys in `compare_file` does row by row (a property test holds the two equal); only
-    rows that are not the same are looked at.
-    """
-    rows = fold.rows
-    known = set(rows.values())
-    topic_rows = len(rows)
-    count = 0
-    others: list[bytes] = []
-    for lines in _lines(path):
-        count += len(lines)
-        others += [row for row in lines if row not in known]
-    if count - len(others) == topic_rows:
-        rows.clear()
-    else:
-        for lines in _lines(path):
-            known.difference_update(lines)
-        fold.rows = {key: row for key, row in rows.items() if row in known}
-    for row in others:
-        comma = row.find(b",")
-        key = row[:comma] + b"}" if comma > 0 else row
-        _look(comparer, tally, key, row, fold.rows.pop(key, None))
-    return count
-
-
-def _lines(path: Path) -> Iterator[list[bytes]]:
-    """The rows of a file of COPY lines, many at a time."""
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            chunk += file.readline()
-            if b"\\" in chunk:
-                chunk = chunk.replace(b"\\\\", b"\\")
-            lines = chunk.split(b"\n")
-            lines.pop()  # what is behind the last line's end
-            yield lines
 
 
 def _look(comparer: RowComparer, tally: Tally, key: bytes, row: bytes, have: bytes | None) -> None:

@@ -47,6 +47,8 @@ class Expectation:
         special: Values of the database that have no form of their own in the topic.
         own_codec: Whether the pipeline's own codec stands in for the database.
         literal: Whether equal values always have equal bytes on both sides.
+        alike: Whether they mostly have.
+        number: Whether the expression is an integer, whose text is its JSON.
     """
 
     sql: str
@@ -57,6 +59,8 @@ class Expectation:
     special: frozenset[Any] = frozenset()
     own_codec: bool = False
     literal: bool = False
+    alike: bool = False
+    number: bool = False
 
     def same(self, topic: Any, legacy: Any) -> str | None:
         """Compare one value.
@@ -93,6 +97,7 @@ _SPECIAL_NUMBERS: Final = frozenset({"NaN", "Infinity", "-Infinity"})
 _DECIMAL_WORDS: Final = {"NAN": "NaN", "POSITIVE_INFINITY": "Infinity", "NEGATIVE_INFINITY": "-Infinity"}
 
 LITERAL: Final = Expectation("{}", literal=True)
+INTEGER: Final = Expectation("{}", literal=True, number=True)
 
 
 def base_type(column: Column, types: Mapping[int, PgType]) -> tuple[PgType, int]:
@@ -148,16 +153,18 @@ def _expectation(
 ) -> Expectation:  # fmt: skip
     name = pg_type.name
     found: Expectation | None = None
-    if pg_type.kind == "e" or (name in _LITERALS and not (modes.strict and name == "name")):
+    if name in ("int2", "int4", "int8"):
+        found = INTEGER
+    elif pg_type.kind == "e" or (name in _LITERALS and not (modes.strict and name == "name")):
         found = LITERAL
     elif name == "oid":
-        found = Expectation("{}::int8", literal=True)
+        found = Expectation("{}::int8", literal=True, number=True)
     elif name in ("json", "jsonb"):
         found = Expectation("{}::text", literal=True)
     elif name in ("float4", "float8"):
         form = _single if name == "float4" else _double
         # A JSON number has no -0 that a reader would keep.
-        found = Expectation("case when {} = 0 then to_json({}::text) else to_json({}) end", form, form)
+        found = Expectation("case when {} = 0 then to_json({}::text) else to_json({}) end", form, form, alike=True)
     elif name in ("numeric", "money"):
         found = _numeric(name, codec, modes)
     elif name in _TEMPORAL:
@@ -169,7 +176,7 @@ def _expectation(
     elif pg_type.category == "A":
         element = types.get(pg_type.element) or BUILTIN.get(pg_type.element)
         if element is not None and element.name in _PLAIN_ARRAYS and not modes.strict and codec.exact:
-            found = Expectation("{}", own_codec=False)
+            found = Expectation("{}", alike=True)
     return found if found is not None else _own(codec)
 
 
@@ -227,7 +234,7 @@ def _numeric(name: str, codec: Codec, modes: ValueModes) -> Expectation:
         return Expectation(sql, _double, _double, DOUBLE)
     if name == "money":
         return Expectation(sql, Decimal, Decimal)
-    return Expectation(sql, lambda text: _DECIMAL_WORDS.get(text, text), literal=not modes.strict)
+    return Expectation(sql, lambda text: _DECIMAL_WORDS.get(text, text), literal=not modes.strict, alike=True)
 
 
 def _words(value: Any) -> str | None:
@@ -253,11 +260,16 @@ _UNITS: Final = {
 def _in_unit(sql: str, unit: int, *, special: frozenset[Any] = frozenset()) -> Expectation:
     """Microseconds of the database against a number of another unit: factor, or negative divisor."""
     if unit == 1:
-        return Expectation(sql, special=special, literal=True)
+        return Expectation(sql, special=special, literal=True, number=True)
     if unit > 0:
-        return Expectation(sql, legacy=lambda micros: micros * unit, special=special)
+        return Expectation(sql, legacy=lambda micros: micros * unit, special=special, number=True)
     return Expectation(
-        sql, legacy=lambda micros: micros // -unit, rule=CUT, hides=lambda micros: bool(micros % -unit), special=special
+        sql,
+        legacy=lambda micros: micros // -unit,
+        rule=CUT,
+        hides=lambda micros: bool(micros % -unit),
+        special=special,
+        number=True,
     )
 
 
@@ -275,7 +287,7 @@ def _date(codec: Codec, _typmod: int) -> Expectation | None:
     if codec.schema.name not in ("io.debezium.time.Date", DATE):
         return None
     sql = f"case when isfinite({{}}) then {{}} - date '1970-01-01' when {{}} > '2000-01-01' then {FOREVER} else -{FOREVER} - 1 end"
-    return Expectation(sql, special=_FOREVER, literal=True)
+    return Expectation(sql, special=_FOREVER, literal=True, number=True)
 
 
 def _timestamptz(codec: Codec, typmod: int) -> Expectation | None:

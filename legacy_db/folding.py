@@ -6,6 +6,7 @@ import marshal
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -14,12 +15,31 @@ from cdc.kafka.reader import Offsets, TopicReader
 from cdc.visibility import Snapshot
 from legacy_db.bridge import Bridge
 from legacy_db.compare import split_leading_key, split_line
+from legacy_db.digests import FileDigests, TopicDigest, digestible, doubtful, narrow_file, only
 from legacy_db.shape import TableShape, leads_with_key
 from legacy_db.topic_fold import Event, Fold, Multiset, RecordParser, Visibility
 
 _BUCKET_EVENTS: Final = 5_000
 
+_DIGESTS: Final = 10
+"""So many records cost as digests what one costs in a fold."""
+
 Paths = Sequence[tuple[Path, Visibility]]
+
+
+@dataclass(frozen=True, slots=True)
+class Quick:
+    """What digests say of a table.
+
+    Attributes:
+        rows: Rows of the database.
+        events: Records of the topic with a value.
+        doubts: Digests of the keys that must be looked at; all others are equal.
+    """
+
+    rows: int
+    events: int
+    doubts: set[int]
 
 
 class TopicAtCut:
@@ -29,12 +49,13 @@ class TopicAtCut:
         bridge: The pipeline.
         shape: The table.
         memory_rows: How many records may be folded in memory.
+        digests: Whether digests are compared first.
 
     Attributes:
         records: How many records it held when it was looked at.
     """
 
-    def __init__(self, bridge: Bridge, shape: TableShape, memory_rows: int) -> None:
+    def __init__(self, bridge: Bridge, shape: TableShape, memory_rows: int, *, digests: bool = True) -> None:
         self.shape = shape
         self.memory_rows = memory_rows
         self.records = 0
@@ -49,6 +70,14 @@ class TopicAtCut:
         self._all: dict[str, Visibility] = {}
         self._horizon: int | None = None
         self._fold: Fold | None = None
+        self._digests = digests and digestible(shape)
+        self._digest: TopicDigest | None = None
+        self._wanted: set[int] | None = None
+
+    @property
+    def weight(self) -> int:
+        """How many records of a fold take as much memory."""
+        return self.records // _DIGESTS if self._digests else self.records
 
     def close(self) -> None:
         """Leave the topic."""
@@ -59,6 +88,10 @@ class TopicAtCut:
         self._starts, self._before_cut = self._reader.bounds()
         self._read = dict(self._starts)
         self.records = sum(self._before_cut[p] - low for p, low in self._starts.items())
+
+    def begin(self) -> None:
+        """Have its records fetched while the database makes its snapshot."""
+        self._reader.begin(self._read, self._before_cut)
 
     def at(self, snapshot: Snapshot) -> None:
         """The first snapshot was taken."""
@@ -76,7 +109,14 @@ class TopicAtCut:
 
     def fold_early(self) -> None:
         """Fold what it held when it was looked at."""
-        if self.shape.key and self._first is not None:
+        if not self.shape.key or self._first is None:
+            return
+        if self._digests:
+            self._digest = self._new_digest()
+            for messages in self._reader.batches(self._read, self._before_cut):
+                self._digest.take(messages)
+            self._read = dict(self._before_cut)
+        else:
             self._fold = self.new_fold()
             for messages in self._reader.batches(self._read, self._before_cut):
                 self._fold.take(messages, early=True)
@@ -91,6 +131,57 @@ class TopicAtCut:
         self._horizon = horizon
         for visibility in [*self._all.values(), *([self._first] if self._first else [])]:
             visibility.horizon = horizon
+
+    def _new_digest(self) -> TopicDigest:
+        assert self._first is not None
+        return TopicDigest(self.shape, self._first, self.parser)
+
+    def quick(self, paths: Paths) -> Quick | None:
+        """Compare digests with the database's files; None when everything must be looked at."""
+        if not self._digests or self._first is None:
+            return None
+        digest = self._digest
+        if digest is None:
+            if self.records > self.memory_rows * _DIGESTS:
+                return None
+            digest = self._new_digest()
+        for messages in self._reader.batches(self._read, self._ends):
+            digest.take(messages)
+        self._read = dict(self._starts)
+        if digest.truncated:
+            return None
+        table = FileDigests(digest.key_digest)
+        for path, _ in paths:
+            table.take(path)
+        one_snapshot = all(visibility is self._first for _, visibility in paths)
+        self._digest = digest
+        return Quick(table.count, digest.events, doubtful(digest, table, one_snapshot=one_snapshot))
+
+    def narrowed(self, paths: Paths, doubts: set[int]) -> Paths:
+        """From here on only some keys are folded; returns the database's files of these alone."""
+        assert self._digest is not None
+        self._wanted = doubts
+        found = []
+        for path, visibility in paths:
+            narrow = path.with_suffix(".narrow")
+            narrow_file(path, narrow, self._digest.key_digest, doubts)
+            found.append((narrow, visibility))
+        return found
+
+    def _batches(self) -> Iterator[list[Any]]:
+        """What is to be folded, up to the ends."""
+        for messages in self._reader.batches(self._read, self._ends):
+            if self._wanted is None or self._digest is None:
+                yield messages
+            elif kept := only(messages, self._digest.key_digest, self._wanted):
+                yield kept
+        self._read = dict(self._ends)
+
+    def _left(self) -> int:
+        """How many records are to be folded."""
+        if self._wanted is not None and self._digest is not None:
+            return self._digest.count_of(self._wanted)
+        return sum(end - self._read.get(partition, 0) for partition, end in self._ends.items())
 
     def new_fold(self) -> Fold:
         """An empty fold at the first snapshot."""
@@ -119,12 +210,11 @@ class TopicAtCut:
         """The fold of the topic and the database's files to compare it with; in several parts when it is large."""
         if self._first is None:
             raise OperatorError(f"{self.shape.table} was not read")
-        count = sum(end - self._read.get(partition, 0) for partition, end in self._ends.items())
+        count = self._left()
         if self._fold is not None or count <= self.memory_rows:
             fold = self._fold if self._fold is not None else self.new_fold()
-            for messages in self._reader.batches(self._read, self._ends):
+            for messages in self._batches():
                 fold.take(messages)
-            self._read = dict(self._ends)
             yield fold, paths
             return
         with tempfile.TemporaryDirectory(prefix="seam-fold-") as name:
@@ -155,7 +245,7 @@ class TopicAtCut:
         with ExitStack() as stack:
             files = [stack.enter_context((directory / f"topic-{n}").open("wb")) for n in range(buckets)]
             waiting: list[list[tuple[Any, ...]]] = [[] for _ in files]
-            for messages in self._reader.batches(self._read, self._ends):
+            for messages in self._batches():
                 for message in messages:
                     event = parser.event(message)
                     if event.op == "t":
@@ -168,7 +258,6 @@ class TopicAtCut:
                             waiting[bucket] = []
             for events, file in zip(waiting, files, strict=True):
                 marshal.dump(events, file)
-        self._read = dict(self._ends)
         return truncates
 
     def _part_files(self, directory: Path, paths: Paths, buckets: int) -> list[list[tuple[Path, Visibility]]]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cdc.errors import ConfigError, OperatorError, SeamError
+from cdc.errors import ConfigError, OperatorError, RetriableError, SeamError
 from legacy_db.ledger import Entry
 from legacy_db.steps import STATES, STEPS
 from legacy_db.steps.base import Context, Demand, Step, refuse_unmet
@@ -183,7 +183,7 @@ def undo(context: Context, to: str | None) -> Moved:
         now = standing(context)
         # A step that was begun and never confirmed may have left something: it is taken back too.
         highest = index_of(now.recorded)
-        if now.pending is not None:
+        if now.pending is not None and now.pending.action in ("advance", "undo"):
             highest = max(highest, STATES.index(_state_of(now.pending)) + 1)
         goal = index_of(to) if to is not None else max(highest - 1, 0)
         if goal > highest:
@@ -255,6 +255,8 @@ def why_not(context: Context) -> dict[str, Any]:
     demands: Sequence[Demand]
     try:
         demands = step.gate(context)
+    except RetriableError:
+        raise  # what cannot be asked is no closed gate
     except SeamError as error:
         demands = [Demand(error.code, met=False, evidence=error.message, remedy=error.hint or "")]
     return {

@@ -23,7 +23,7 @@ from legacy_db.bridge import Bridge
 from legacy_db.shape import key_payload
 from legacy_db.slices import Slice
 from legacy_db.table_writer import TableWriter
-from legacy_db.target import OFFSETS, TargetTable
+from legacy_db.target import CONTRACT, OFFSETS, TargetTable, revisions
 from legacy_db.topic_fold import RecordParser
 
 BATCH_EVENTS: Final = 5_000
@@ -55,6 +55,28 @@ class ProjectionHeld(OperatorError):
     """Another process projects the slice."""
 
     code = "PROJECTION_HELD"
+
+
+class Contracted(OperatorError):
+    """The target has the keys of its contract branch, which rows that arrive topic by topic would violate."""
+
+    code = "CONTRACTED"
+
+
+def _refuse_contracted(connection: psycopg.Connection[Any], slice_: Slice) -> None:
+    found = revisions(slice_.directory, slice_.name)
+    query = "select quote_ident(schemaname) || '.' || quote_ident(tablename) from pg_tables where tablename = %s"
+    with connection.transaction():
+        table = connection.execute(query.encode(), (found.version_table,)).fetchone()
+        if table is None:
+            return
+        rows = connection.execute(f"select version_num from {table[0]}".encode()).fetchall()
+    if any(row[0].endswith(f"_{CONTRACT}") for row in rows):
+        raise Contracted(
+            f"the target of slice {slice_.name!r} has its unique and foreign keys, which rows that arrive topic by topic "
+            "would violate",
+            hint=f"seam migrate contract FILE {slice_.name} --back",
+        )
 
 
 def _lock_key(slice_name: str) -> int:
@@ -152,6 +174,7 @@ class Projector:
 
     Raises:
         ProjectionHeld: Another process projects the slice.
+        Contracted: The target has its contract branch.
         SourceUnavailable: The target cannot be reached.
     """
 
@@ -172,6 +195,8 @@ class Projector:
         self.offsets: dict[str, Offsets] = {}
         try:
             self._hold()
+            with translated(self._source, "reading the revision of"):
+                _refuse_contracted(self.connection, slice_)
             self._open()
         except BaseException:
             self.close()

@@ -1,8 +1,7 @@
 """Mending a topic through the log: rows are read again by the engine, and a delete that was missed is sent again.
 
-Never the view: it is mended by what comes out of the topic. A row that the legacy has is asked of the engine, which
-puts it into the stream in the right place. A row that the legacy does not have any more can only be told to be gone;
-that record is written here, while no engine writes: a later insert of the key comes later in the log, and so behind it.
+Never the view: it is mended by what comes out of the topic. Both are asked of the engine, which alone writes the topic and puts
+them into the stream in the right place; when nobody runs it, it runs here until they are sent.
 """
 
 from __future__ import annotations
@@ -11,21 +10,21 @@ import contextlib
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 from psycopg import sql
 
-from cdc.errors import BrokerUnavailable, OperatorError, WaitExpired
+from cdc.errors import OperatorError, WaitExpired
 from cdc.kafka.admin import Admin
 from cdc.kafka.positions import ensure_topics
-from cdc.kafka.producer import Producer
 from cdc.kafka.reader import TopicReader
 from cdc.kafka.signals import SIGNALS_TOPIC, read_requests, write_requests
+from cdc.postgres.gone_rows import REQUEST_BYTES, gone_row
 from cdc.postgres.slot import read_slot
-from cdc.requests import Request, State
+from cdc.requests import Kind, Request, State
 from legacy_db.bridge import Bridge
 from legacy_db.cut import is_running
 from legacy_db.decode import map_column
@@ -56,22 +55,29 @@ def repair(
     """Send corrective records for the differences that a verification has shown (at most the first hundred a table).
 
     Raises:
-        OperatorError: A table has no key, or an engine runs and deletes are missing.
+        OperatorError: The engine could not do it; or a table has no key, after the others were mended.
+        WaitExpired: The engine did not do it in time.
     """
     done = Repaired()
-    wanted = [result for result in results if result.mismatches]
-    keyless = [result.table for result in wanted if not result.key]
-    if keyless:
-        raise OperatorError(
-            f"{', '.join(keyless)}: rows without a key cannot be mended one by one",
-            hint="take the slice back and bootstrap it again",
-        )
+    wanted = [result for result in results if result.mismatches and result.key]
+    keyless = [result.table for result in results if result.mismatches and not result.key]
     extra = {r.table: [d.key for d in r.differences if d.kind == "extra"] for r in wanted}
     reads = {r.table: [d.key for d in r.differences if d.kind != "extra"] for r in wanted}
     if any(extra.values()):
-        done.deletes = _delete(bridge, shapes, extra)
+        done.deletes = _delete(bridge, shapes, extra, say)
     if any(reads.values()):
         done.reads = _read_again(bridge, shapes, reads, say)
+    if keyless:
+        mended = (
+            f"; of the other tables {done.reads} rows were read again, {done.deletes} deletes were sent"
+            if wanted
+            else ""
+        )
+        raise OperatorError(
+            f"{', '.join(keyless)}: rows without a key cannot be mended one by one{mended}",
+            hint="no record could take the place of another: give the table a primary key, or make its topic anew "
+            "(`seam migrate undo FILE SLICE --to planned`, then `advance`)",
+        )
     return done
 
 
@@ -110,61 +116,72 @@ def _read_again(
     request = Request(
         bridge.name, f"repair.{secrets.token_hex(6)}", tables=tuple(tables), where=where, time=time.time()
     )  # fmt: skip
+    _carry_out(bridge, [request], say)
+    return count
+
+
+def _carry_out(bridge: Bridge, requests: list[Request], say: Callable[[str], None]) -> int:
+    """Have the engine do what is asked for; returns how many rows it sent."""
     if bridge.administered:
         ensure_topics(Admin(bridge.kafka), [SIGNALS_TOPIC])
-    write_requests(bridge.kafka, [request])
+    write_requests(bridge.kafka, requests)
     catalog = bridge.catalog()
     running = is_running(read_slot(catalog, bridge.wanted.slot))
     catalog.connection.close()
     if not running:
-        say(f"nobody runs {bridge.name}: running it here until the rows are read")
+        say(f"nobody runs {bridge.name}: running it here until the rows are sent")
         bridge.run(threading.Event(), True, False)
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
-        found = read_requests(bridge.kafka, bridge.name).by_id.get(request.id, request)
-        if found.state is State.FAILED:
-            raise OperatorError(f"the engine could not read the rows: {found.message}")
-        if found.state.ended:
-            return count
+        book = read_requests(bridge.kafka, bridge.name).by_id
+        found = [book.get(request.id, request) for request in requests]
+        for one in found:
+            if one.state is State.FAILED:
+                raise OperatorError(f"the engine could not send the rows: {one.message}")
+        if all(one.state.ended for one in found):
+            return sum(one.rows for one in found)
         if time.monotonic() > deadline:
-            raise WaitExpired(f"{bridge.name} has not read the rows within {WAIT_SECONDS:.0f} s")
+            raise WaitExpired(
+                f"{bridge.name} has not sent the rows within {WAIT_SECONDS:.0f} s",
+                hint="is it `seam run` that runs it? The request stands; `seam status` shows the pipeline",
+            )
         time.sleep(POLL_SECONDS)
 
 
 # -- rows that the legacy has no more ------------------------------------------------------------------------------------
 
 
-def _delete(bridge: Bridge, shapes: dict[str, TableShape], keys: dict[str, list[Any]]) -> int:
-    catalog = bridge.catalog()
-    try:
-        if is_running(read_slot(catalog, bridge.wanted.slot)):
-            raise OperatorError(
-                f"{bridge.name} runs, and deletes are missing in its topics: only one may write them",
-                hint="stop `seam run`, repair, start it again",
-            )
-        bridge.run(threading.Event(), True, False)
-        sent = 0
-        for table, listed in keys.items():
-            gone = [key for key in listed if not _exists(catalog, shapes[table], key)]
-            if gone:
-                sent += _send_deletes(bridge, shapes[table], gone)
-        return sent
-    finally:
-        catalog.connection.close()
+def _delete(
+    bridge: Bridge, shapes: dict[str, TableShape], keys: dict[str, list[Any]], say: Callable[[str], None]
+) -> int:  # fmt: skip
+    rows = [row for table, listed in keys.items() if listed for row in _gone(bridge, shapes[table], listed)]
+    requests = [
+        Request(bridge.name, f"repair.{secrets.token_hex(6)}", Kind.DELETE, gone=tuple(some), time=time.time())
+        for some in _portions(rows)
+    ]
+    return _carry_out(bridge, requests, say)
 
 
-def _exists(catalog: Any, shape: TableShape, key: Any) -> bool:
-    for member in shape.members:
-        quoted = sql.Identifier(*member.split(".", 1)).as_string()
-        if catalog.rows(f"select 1 from only {quoted} where {condition(shape, [key])}"):
-            return True
-    return False
+def _portions(rows: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """As many as one request may carry."""
+    some: list[Mapping[str, Any]] = []
+    size = 0
+    for row in rows:
+        more = len(orjson.dumps(row))
+        if some and size + more > REQUEST_BYTES:
+            yield some
+            some, size = [], 0
+        some.append(row)
+        size += more
+    if some:
+        yield some
 
 
-def _send_deletes(bridge: Bridge, shape: TableShape, keys: Sequence[Any]) -> int:
-    """The last record of each key, turned into its delete and followed by its tombstone; returns of how many keys.
+def _gone(bridge: Bridge, shape: TableShape, keys: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
+    """The last record of each key, turned into its delete.
 
-    A key that the topic never held, as of a row that somebody wrote into the view, gets its tombstone alone.
+    A key that the topic never held, as of a row that somebody wrote into the view, gets its tombstone alone; so does one
+    whose row is too large for a request.
     """
     wanted = {orjson.dumps(key, option=orjson.OPT_SORT_KEYS): key for key in keys}
     last: dict[bytes, Any] = {}
@@ -179,25 +196,13 @@ def _send_deletes(bridge: Bridge, shape: TableShape, keys: Sequence[Any]) -> int
                 key = orjson.dumps(orjson.loads(key_payload(message.key())), option=orjson.OPT_SORT_KEYS)
                 if key in wanted and message.value() is not None:
                     last[key] = message
-    records: list[tuple[bytes, bytes | None, int | None]] = []
     for key, plain in wanted.items():
+        record_key, value = _key_like(any_key, plain), None
         if key in last:
-            found = last[key]
-            records += [(found.key(), value, found.partition()) for value in (delete_of(found.value()), None)]
-        else:
-            records.append((_key_like(any_key, plain), None, None))
-    producer = Producer(bridge.kafka)
-    outcome: list[Any] = []
-    for key, value, partition in records:
-        producer.send(
-            shape.topic, value, key, partition=partition,
-            on_delivery=lambda error, _message: outcome.append(error),
-        )  # fmt: skip
-    producer.client.flush(30.0)
-    producer.close()
-    if len(outcome) != len(records) or any(outcome):
-        raise BrokerUnavailable(f"{producer.where}: a delete was not acknowledged; run the command again")
-    return len(wanted)
+            record_key, value = last[key].key(), delete_of(last[key].value())
+            if len(value) > REQUEST_BYTES // 2:
+                value = None
+        yield gone_row(shape.members, condition(shape, [plain]), shape.topic, record_key, value)
 
 
 def _key_like(sample: bytes | None, key: Any) -> bytes:

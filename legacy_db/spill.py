@@ -27,6 +27,9 @@ from cdc.postgres.faults import by_state
 
 RANGE_BLOCKS: Final = 16_384  # 128 MB: between two of them the snapshot may be renewed, and a resumption may begin
 PACE_ROWS: Final = 500
+WRITE_ROWS: Final = 500
+DELIMITER: Final = b"\x01"
+"""Between columns on the wire: JSON has no such character, and it is taken out before a line is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,7 @@ class Spiller:
         path = Path(self.order.directory) / name
         started = time.monotonic()
         with path.open("wb", buffering=1 << 20) as file:
-            rows = self._copy(f"copy ({statement}) to stdout", file.write)
+            rows = self._copy(f"copy ({statement}) to stdout (delimiter E'\\x01', null 'null')", file.write)
         assert self._snapshot is not None
         spilled = Spilled(
             piece.table, piece.member, name, self._snapshot, filenode, first, end, rows, time.monotonic() - started
@@ -213,11 +216,15 @@ class Spiller:
         get_copy_data, descriptor, rate = connection.get_copy_data, connection.socket, self.order.rate
         rows = 0
         unpaced = self._unpaced
+        lines: list[Any] = []
         while True:
             size, line = get_copy_data(1)
             if size > 0:
-                write(line)
+                lines.append(line)
                 rows += 1
+                if len(lines) == WRITE_ROWS:
+                    write(b"".join(lines).replace(DELIMITER, b""))
+                    lines.clear()
                 if rate and (rows + unpaced) % PACE_ROWS == 0:
                     self._pace()
             elif size == 0:
@@ -225,6 +232,7 @@ class Spiller:
                 connection.consume_input()
             else:
                 break
+        write(b"".join(lines).replace(DELIMITER, b""))
         self._unpaced = (rows + unpaced) % PACE_ROWS
         while (final := next_result(connection)) is not None:
             if final.status == pq.ExecStatus.FATAL_ERROR:

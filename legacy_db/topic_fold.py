@@ -19,9 +19,9 @@ from cdc.visibility import Snapshot
 from legacy_db.shape import TableShape, key_payload
 
 _PLAIN: Final = b'{"before":null,"after":'
-_SOURCE: Final = b'},"source":{"version":"'
-_XID: Final = b'"txId":'
-_XID_LENGTH: Final = len(_XID)
+SOURCE: Final = b'},"source":{"version":"'
+XID: Final = b'"txId":'
+_XID_LENGTH: Final = len(XID)
 _PAYLOAD: Final = b',"payload":'
 _AFTER: Final = re.compile(rb'(?:\}|null),"after":(?=\{)')
 _CACHED: Final = 100_000
@@ -115,7 +115,7 @@ class RecordParser:
         row = envelope[name]
         if row is None:
             return None
-        end = value.rfind(_SOURCE)
+        end = value.rfind(SOURCE)
         start = value.find(b'"before":')
         start = value.find(_PAYLOAD) + len(_PAYLOAD) + 1 if value.startswith(b'{"schema"') else start
         places = [match.end() for match in _AFTER.finditer(value, start, end)]
@@ -234,12 +234,12 @@ class Fold:
             value = message.value()
             if value is not None and value.startswith(head):
                 end = len(value) - tail
-                if not value.startswith(_SOURCE, end):
-                    end = value.rfind(_SOURCE)
+                if not value.startswith(SOURCE, end):
+                    end = value.rfind(SOURCE)
                     tail = len(value) - end
                 start = end + to_xid
-                if not value.startswith(_XID, start):
-                    start = value.find(_XID, end)
+                if not value.startswith(XID, start):
+                    start = value.find(XID, end)
                     to_xid = start - end
                 start += _XID_LENGTH
                 xid = value[start : value.find(b",", start)]

@@ -26,7 +26,7 @@ from legacy_db.folding import TopicAtCut
 from legacy_db.pausing import no_cycle_search
 from legacy_db.reading import Reading, read_manifest, write_manifest
 from legacy_db.recheck import Rechecker
-from legacy_db.shape import TableShape, leads_with_key, select_rows
+from legacy_db.shape import TableShape, copy_rows, leads_with_key
 from legacy_db.spill import Order, Piece, Spilled
 from legacy_db.verify_model import TOPIC, HopResult, Options, Progress, TableResult
 
@@ -100,11 +100,15 @@ class LegacyVerification:
         self, catalog: Catalog, shapes: Sequence[TableShape], directory: Path, result: HopResult
     ) -> list[TableShape]:
         """One comparison of some tables; returns those that must be read again."""
-        topics = {shape.table: TopicAtCut(self.bridge, shape, self.options.memory_rows) for shape in shapes}
+        topics = {
+            shape.table: TopicAtCut(self.bridge, shape, self.options.memory_rows, digests=self.options.digests)
+            for shape in shapes
+        }
         reading: Reading | None = None
         try:
             for topic in topics.values():
                 topic.look()
+            topics[shapes[0].table].begin()
             order = Order(
                 self.bridge.source, tuple(self._pieces(shapes)), str(directory), self.options.rate,
                 self.options.snapshot_seconds, self._resumed(catalog, directory),
@@ -140,7 +144,7 @@ class LegacyVerification:
             for member in shape.members:
                 schema, _, name = member.partition(".")
                 quoted = sql.Identifier(schema, name).as_string()
-                statement = select_rows(shape, quoted, only=True, condition="{range}", keyed=keyed and bool(shape.key))
+                statement = copy_rows(shape, quoted, only=True, condition="{range}", keyed=keyed and bool(shape.key))
                 name_text = sql.Literal(quoted).as_string()
                 size = (
                     f"select coalesce(pg_relation_filenode(to_regclass({name_text})), 0)::int8, "
@@ -175,7 +179,7 @@ class LegacyVerification:
             if text is None:
                 return
             topic.at(Snapshot.parse(text))
-            left -= topic.records
+            left -= topic.weight
             self.on_progress(f"reading {shape.table} and {topic.shape.topic}", index, len(shapes))
             if left >= 0:
                 topic.fold_early()
@@ -210,6 +214,13 @@ class LegacyVerification:
             result.differences = compare_multiset([path for path, _ in paths], shape, multiset, tally)
             result.events = multiset.events
         else:
+            quick = topic.quick(paths)
+            if quick is not None:
+                result.rows, result.events = quick.rows, quick.events
+                if not quick.doubts:
+                    result.seconds = time.monotonic() - started
+                    return result
+                paths = list(topic.narrowed(paths, quick.doubts))
             rechecker = Rechecker(self.bridge, catalog, shape, topic, self.options)
             several = len({one.snapshot for one in files}) > 1 or len(shape.members) > 1
             kept = 0
@@ -222,11 +233,11 @@ class LegacyVerification:
                     )
                 last = chosen[-1][1] if chosen else fold.visibility
                 leftovers(fold, shape, last, tally, matched)
-                result.events += fold.events
+                result.events += fold.events if quick is None else 0
                 rechecker.keep(fold, tally.candidates[kept:])
                 kept = len(tally.candidates)
             result.differences, result.passed = rechecker.settle(tally)
-        result.rows, result.rules = tally.rows, dict(tally.rules)
+        result.rows, result.rules = result.rows or tally.rows, dict(tally.rules)
         result.missing, result.extra, result.different = tally.missing, tally.extra, tally.different
         result.seconds = time.monotonic() - started
         return result

@@ -146,7 +146,7 @@ def _agreed(*hops: HopResult, yes: bool) -> bool:
 
 
 def _say_repaired(done: Repaired) -> None:
-    say(f"{done.reads} rows were read again, {done.deletes} deletes were sent again")
+    say(f"{done.reads} rows were read again, {done.deletes} deletes were sent")
 
 
 def _show(hops: list[HopResult], *, values: bool) -> None:

@@ -30,6 +30,7 @@ class Options:
         rechecks: How often rows that are not the same are looked at again, each time at a new cut.
         process_rows: From how many rows on the database is read by a process of its own.
         values: Whether the values of differing rows are shown.
+        digests: Whether digests are compared first, and only rows that they leave in doubt are looked at.
     """
 
     rate: float = 0.0
@@ -40,6 +41,7 @@ class Options:
     rechecks: int = 2
     process_rows: int = 100_000
     values: bool = False
+    digests: bool = True
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined] # re-exported 
     ResourceType,
 )
 
-from cdc.kafka.client import SILENT, ClientOptions
+from cdc.kafka.client import QUICK, SILENT, ClientOptions
 from cdc.kafka.faults import kafka_error, translate
 
 
@@ -35,6 +35,7 @@ class Admin:
                 "bootstrap.servers": options.bootstrap_servers,
                 "client.id": "seam",
                 "logger": SILENT,
+                **QUICK,
                 **options.security,
             }
         )
@@ -95,16 +96,34 @@ class Admin:
         Raises:
             SeamError: The broker refuses.
         """
-        new = NewTopic(topic, num_partitions=partitions, replication_factor=replication, config=dict(config))
-        future = self.client.create_topics([new], operation_timeout=self.seconds, request_timeout=self.seconds)[topic]
-        try:
-            future.result(self.seconds + 5)
-        except (confluent_kafka.KafkaException, TimeoutError) as error:
-            inner = kafka_error(error)
-            if isinstance(inner, KafkaError) and inner.code() == KafkaError.TOPIC_ALREADY_EXISTS:
-                return False
-            raise translate(error, where=self._where(f"creating topic {topic}")) from error
-        return True
+        return self.create_all([topic], partitions=partitions, replication=replication, config=config) == [topic]
+
+    def create_all(
+        self, topics: Sequence[str], *, partitions: int, replication: int, config: Mapping[str, str]
+    ) -> list[str]:
+        """Create topics of one form in one request; returns those that were not there.
+
+        Raises:
+            SeamError: The broker refuses one.
+        """
+        created: list[str] = []
+        if not topics:
+            return created
+        new = [
+            NewTopic(topic, num_partitions=partitions, replication_factor=replication, config=dict(config))
+            for topic in topics
+        ]
+        asked = self.client.create_topics(new, operation_timeout=self.seconds, request_timeout=self.seconds)
+        for topic, future in asked.items():
+            try:
+                future.result(self.seconds + 5)
+            except (confluent_kafka.KafkaException, TimeoutError) as error:
+                inner = kafka_error(error)
+                if isinstance(inner, KafkaError) and inner.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                    continue
+                raise translate(error, where=self._where(f"creating topic {topic}")) from error
+            created.append(topic)
+        return created
 
     def delete(self, topics: list[str]) -> None:
         """Delete topics; those that are not there are no error.

@@ -14,7 +14,7 @@ import confluent_kafka
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
 from cdc.errors import BrokerUnavailable
-from cdc.kafka.client import SILENT, ClientOptions
+from cdc.kafka.client import QUICK, SILENT, ClientOptions
 from cdc.kafka.faults import kafka_error, translate
 
 _BATCH: Final = 500
@@ -43,6 +43,7 @@ def consumer_config(options: ClientOptions, *, committed: bool = True) -> dict[s
         "queued.max.messages.kbytes": 16_384,
         "socket.keepalive.enable": True,
         "logger": SILENT,
+        **QUICK,
         **options.security,
     }
 

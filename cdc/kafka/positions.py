@@ -123,8 +123,8 @@ def ensure_topics(admin: Admin, topics: Sequence[str]) -> None:
     """
     known = admin.partitions()
     missing = [topic for topic in topics if topic not in known]
-    for topic in missing:
-        admin.create(topic, partitions=1, replication=min(3, max(1, admin.brokers())), config=TOPIC_CONFIG)
+    if missing:
+        admin.create_all(missing, partitions=1, replication=min(3, max(1, admin.brokers())), config=TOPIC_CONFIG)
     found = admin.configs([topic for topic in topics if topic in known])
     for topic, config in found.items():
         if known[topic] != 1 or config.get("cleanup.policy") != "compact":

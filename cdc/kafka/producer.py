@@ -13,7 +13,7 @@ from typing import Any, Final
 import confluent_kafka
 
 from cdc.errors import SeamError
-from cdc.kafka.client import SILENT, ClientOptions
+from cdc.kafka.client import QUICK, SILENT, ClientOptions
 from cdc.kafka.faults import CONNECTION_TROUBLE, is_ended, is_too_large, kafka_error, oversize, translate
 
 MESSAGE_BYTES: Final = 1_048_576
@@ -38,6 +38,7 @@ def producer_config(options: ClientOptions) -> dict[str, Any]:
         # A record that the queue can never hold would be waited for without end.
         "queue.buffering.max.kbytes": max(QUEUE_KBYTES, largest // 512),
         "socket.keepalive.enable": True,
+        **QUICK,
         "reconnect.backoff.max.ms": 2_000,
         "topic.metadata.refresh.interval.ms": 30_000,
         **options.overrides,

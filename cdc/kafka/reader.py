@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from operator import methodcaller
 from typing import Any, Final
 
 import confluent_kafka
@@ -20,6 +21,8 @@ from cdc.kafka.faults import translate
 
 BATCH: Final = 1_000
 BUFFER_KBYTES: Final = 65_536
+
+_error_of = methodcaller("error")
 
 Offsets = dict[int, int]
 """Partition -> offset."""
@@ -40,6 +43,7 @@ class TopicReader:
         self._consumer: Any = confluent_kafka.Consumer(
             {**consumer_config(options), "queued.max.messages.kbytes": BUFFER_KBYTES, "fetch.queue.backoff.ms": 1}
         )
+        self._begun: list[tuple[int, int]] = []
         self.partitions: Sequence[int] = partitions_of(self._consumer, topic, seconds)
 
     def close(self) -> None:
@@ -63,6 +67,11 @@ class TopicReader:
                 raise translate(error, where=f"asking for the end of {self.topic}/{partition}") from error
         return low, high
 
+    def begin(self, starts: Mapping[int, int], ends: Mapping[int, int]) -> None:
+        """Have records fetched into the reader's buffer already, for the next `batches` of the same places."""
+        self._begun = [(p, starts.get(p, 0)) for p, end in ends.items() if starts.get(p, 0) < end]
+        self._consumer.assign([TopicPartition(self.topic, partition, offset) for partition, offset in self._begun])
+
     def batches(self, starts: Mapping[int, int], ends: Mapping[int, int]) -> Iterator[list[Any]]:
         """Messages from `starts` up to `ends`, none beyond; each batch in the order of its partitions.
 
@@ -74,16 +83,17 @@ class TopicReader:
         if not left:
             return
         consumer = self._consumer
-        consumer.assign([TopicPartition(self.topic, partition, starts.get(partition, 0)) for partition in left])
+        if self._begun != [(partition, starts.get(partition, 0)) for partition in left]:
+            self.begin(starts, ends)
+        self._begun = []
         progress = time.monotonic()
         last: Offsets = {}
         # Asking for no more than there can be returns at once when it is there.
         remaining = sum(end - starts.get(partition, 0) for partition, end in left.items())
         while left:
             messages = consumer.consume(min(BATCH, remaining), 0.1)
-            for message in messages:
-                if message.error() is not None:
-                    raise translate(message.error(), where=f"reading {self.topic}")
+            for error in filter(None, map(_error_of, messages)):
+                raise translate(error, where=f"reading {self.topic}")
             asked = [TopicPartition(self.topic, partition) for partition in left]
             reached = {place.partition: place.offset for place in consumer.position(asked)}
             remaining = max(1, sum(end - max(0, reached[partition]) for partition, end in left.items()))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from cdc.errors import AuthFailed, OperatorError, RetriableError
@@ -13,6 +14,9 @@ class RegistryUnavailable(RetriableError):
 
     code = "REGISTRY_UNAVAILABLE"
 
+
+ANSWER_SECONDS: Final = 10
+"""How long an answer may take: it is the stream's thread that asks, and the server waits for its status updates."""
 
 _REFUSED: Final = (401, 403)
 _INCOMPATIBLE: Final = 409
@@ -31,7 +35,7 @@ class SchemaRegistry:
 
         self.url = settings["schema.registry.url"]
         self.register_schemas = settings.get("auto.register.schemas", "true").strip().lower() == "true"
-        config: dict[str, Any] = {"url": self.url, "max.retries": 0}
+        config: dict[str, Any] = {"url": self.url, "max.retries": 0, "timeout": ANSWER_SECONDS}
         if settings.get("basic.auth.user.info"):
             config["basic.auth.user.info"] = settings["basic.auth.user.info"]
         for name in ("ssl.ca.location", "ssl.certificate.location", "ssl.key.location"):
@@ -53,17 +57,33 @@ class SchemaRegistry:
             known = self._known[subject, schema] = self._ask(subject, schema)
         return known
 
+    def schema(self, identity: int) -> str:
+        """The text of a schema by its id.
+
+        Raises:
+            RegistryUnavailable: It cannot be reached, or has trouble of its own.
+            OperatorError: It does not know the id.
+            AuthFailed: It refuses us.
+        """
+        with self._translated(f"the schema registry at {self.url}, schema {identity}"):
+            return str(self._client.get_schema(identity).schema_str)
+
     def _ask(self, subject: str, schema: str) -> int:
         from confluent_kafka.schema_registry import Schema
-        from confluent_kafka.schema_registry.error import SchemaRegistryError
 
         avro = Schema(schema, "AVRO")
-        where = f"the schema registry at {self.url}, subject {subject}"
-        try:
+        with self._translated(f"the schema registry at {self.url}, subject {subject}"):
             if self.register_schemas:
                 return int(self._client.register_schema(subject, avro))
             found = self._client.lookup_schema(subject, avro)
             return int(found.schema_id or 0)
+
+    @contextmanager
+    def _translated(self, where: str) -> Iterator[None]:
+        from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+        try:
+            yield
         except SchemaRegistryError as error:
             status, text = error.http_status_code, error.error_message
             if status == _INCOMPATIBLE:

@@ -122,7 +122,7 @@ def bounded(connection: psycopg.Connection[Any], seconds: float) -> Iterator[Non
         end.close()
 
 
-def next_result(connection: Any, seconds: float = ANSWER_SECONDS) -> Any:
+def next_result(connection: Any, seconds: float | None = ANSWER_SECONDS, what: str = "end its answer") -> Any:
     """The next result of a libpq connection, or None at the answer's end.
 
     `PQgetResult` itself waits inside of libpq with the interpreter locked: a server that falls silent there would stop
@@ -130,16 +130,17 @@ def next_result(connection: Any, seconds: float = ANSWER_SECONDS) -> Any:
 
     Args:
         connection: A `psycopg.pq.PGconn`.
-        seconds: How long it may take.
+        seconds: How long it may take; None for any time.
+        what: What the server did not do, where it takes longer.
 
     Raises:
         psycopg.OperationalError: The time is up, or the connection is gone.
     """
-    deadline = time.monotonic() + seconds
+    deadline = None if seconds is None else time.monotonic() + seconds
     while connection.is_busy():
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise psycopg.OperationalError(f"the server did not end its answer within {seconds:.0f} s")
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            raise psycopg.OperationalError(f"the server did not {what} within {seconds:.0f} s")
         select.select([connection.socket], [], [], left)
         connection.consume_input()
     return connection.get_result()

@@ -118,19 +118,12 @@ class Walsender:
 
     def _run(self, command: str, seconds: float | None) -> Any:
         """Send a command and wait for its first result."""
-        deadline = None if seconds is None else time.monotonic() + seconds
         with self._translated():
             self._pg.send_query(command.encode())
+            # A command fits into the socket's buffer: this does not wait.
             while self._pg.flush():
                 select.select([], [self._fd], [], 1.0)
-            while self._pg.is_busy():
-                if deadline is not None and time.monotonic() > deadline:
-                    raise SourceUnavailable(
-                        f"{self.where}: no answer to {command.split(maxsplit=1)[0]} within {seconds:.0f} s"
-                    )
-                if select.select([self._fd], [], [], 0.5)[0]:
-                    self._pg.consume_input()
-            result = self._pg.get_result()
+            result = next_result(self._pg, seconds, f"answer {command.split(maxsplit=1)[0]}")
         if result is None:
             raise SourceUnavailable(f"{self.where}: the connection was lost")
         return result

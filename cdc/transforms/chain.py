@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Final
 
 from cdc.errors import ConfigError, Problem, TransformError
@@ -20,7 +21,6 @@ from cdc.transforms.configdef import ConfigDef, JavaProblem, Kind, parse_type, p
 from cdc.transforms.debezium.new_record_state import ExtractNewRecordState, Unwrap
 from cdc.transforms.native.python_transform import PREFIX, PythonTransform
 from cdc.transforms.native.reference import ReferenceReader
-from cdc.transforms.registry import PREDICATES, REFUSED, TRANSFORMS, nearest
 
 _STEP_OPTIONS: Final = frozenset({"type", "predicate", "negate", "plugin.version"})
 
@@ -257,6 +257,13 @@ def compile_chain(properties: Mapping[str, str], surroundings: Surroundings | No
     return _Builder(properties, surroundings or Surroundings()).build()
 
 
+def _registry() -> ModuleType:
+    """All transforms that there are; a pipeline without a chain neither waits for nor carries them."""
+    from cdc.transforms import registry
+
+    return registry
+
+
 class _Builder:
     def __init__(self, properties: Mapping[str, str], surroundings: Surroundings) -> None:
         self.properties = properties
@@ -333,9 +340,10 @@ class _Builder:
         if not name:
             self._wrong(f"{prefix}type", f"Invalid value null for configuration {prefix}type: Not a Predicate")
             return None
-        found = PREDICATES.get(name)
+        registry = _registry()
+        found: type[Predicate] | None = registry.PREDICATES.get(name)
         if found is None:
-            self._unknown(f"{prefix}type", name, nearest(name, PREDICATES))
+            self._unknown(f"{prefix}type", name, registry.nearest(name, registry.PREDICATES))
             return None
         self._note_unknown(found.config, texts, prefix)
         values, problems = found.config.parse(texts, prefix)
@@ -348,13 +356,14 @@ class _Builder:
         """The step's transform; None where something is wrong with it, which is noted."""
         if name.startswith(PREFIX):
             return self._python(name, texts, prefix)
-        found = TRANSFORMS.get(name)
+        registry = _registry()
+        found: type[Transform] | None = registry.TRANSFORMS.get(name)
         if found is not None:
             return self._made(found, texts, prefix)
-        if name in REFUSED:
-            self.parsing.append(Problem(f"{prefix}type", f"{name} is not carried out here: {REFUSED[name]}"))
+        if name in registry.REFUSED:
+            self.parsing.append(Problem(f"{prefix}type", f"{name} is not carried out here: {registry.REFUSED[name]}"))
         else:
-            self._unknown(f"{prefix}type", name, nearest(name, TRANSFORMS))
+            self._unknown(f"{prefix}type", name, registry.nearest(name, registry.TRANSFORMS))
         return None
 
     def _python(self, name: str, texts: dict[str, str], prefix: str) -> Transform | None:

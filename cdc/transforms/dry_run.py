@@ -8,7 +8,7 @@ documents of Connect's JsonConverter (`{"schema", "payload"}`), or plain JSON wh
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -25,6 +25,8 @@ from cdc.versions import LogRecord
 
 _MEMBERS: Final = frozenset({"topic", "partition", "timestamp", "key", "value", "headers", "offset", "position"})
 Line = dict[str, Any]
+ToConnect = Callable[[bytes | None], tuple[Schema | None, Any]]
+"""A key's or value's bytes -> its schema and value."""
 Given = str | LogRecord
 """A line, or a record as it lies in Kafka."""
 
@@ -40,13 +42,18 @@ class DryRun:
         chain: The chain.
         properties: The connector's configuration; its converters say how keys and values are written down.
         sink: Whether records from Kafka are those of a sink connector, with their offsets.
+        readers: What reads keys and values from Kafka; the JsonConverter where a side is left out.
 
     Raises:
         JavaError: A converter's option cannot be read.
     """
 
-    def __init__(self, chain: Chain, properties: Mapping[str, str], *, sink: bool = False) -> None:
+    def __init__(
+        self, chain: Chain, properties: Mapping[str, str], *, sink: bool = False,
+        readers: Mapping[str, ToConnect] | None = None,
+    ) -> None:  # fmt: skip
         self.chain = chain
+        self._from_bytes = dict(readers or {})
         self._sink = sink
         self._headers = SimpleHeaderConverter()
         self.failed = 0
@@ -59,6 +66,7 @@ class DryRun:
             defaults = _flag(properties, f"{prefix}replace.null.with.default", True)
             numeric = properties.get(f"{prefix}decimal.format", "BASE64").strip().upper() == "NUMERIC"
             self._readers[side] = JsonReader(schemas_enable=schemas, replace_null_with_default=defaults)
+            self._from_bytes.setdefault(side, self._readers[side].to_connect)
             self._writers[side] = JsonConverter(
                 schemas_enable=schemas, decimal_numeric=numeric, replace_null_with_default=defaults
             )
@@ -132,12 +140,12 @@ class DryRun:
         parts: dict[str, Any] = {"topic": given.topic, "partition": given.partition, "timestamp": given.timestamp}
         for side, data in (("key", given.key), ("value", given.value)):
             try:
-                parts[f"{side}_schema"], parts[side] = self._readers[side].to_connect(data)
+                parts[f"{side}_schema"], parts[side] = self._from_bytes[side](data)
             except JavaError as error:
                 raise ConvertError(
                     f"the {side} cannot be read: {error.shown}", topic=given.topic, stage=f"{side.upper()}_CONVERTER",
                     position=f"{given.partition}@{given.offset}",
-                    hint=f"does {side}.converter.schemas.enable say how the topic was written?",
+                    hint=f"does {side}.converter say how the topic was written?",
                 ) from error  # fmt: skip
         parts["headers"] = tuple(Header(name, *self._headers.to_connect(data)) for name, data in given.headers)
         if self._sink:

@@ -16,6 +16,7 @@ class RegexRouter(Transform):
     """Rewrites topics that match as a whole; the replacement is put at the first find, as Java does."""
 
     java_name = "org.apache.kafka.connect.transforms.RegexRouter"
+    routes = True
     reads = frozenset({"topic"})
     steady = True
     config: ClassVar = ConfigDef((
@@ -51,6 +52,7 @@ class TimestampRouter(Transform):
     """Puts the record's timestamp into its topic."""
 
     java_name = "org.apache.kafka.connect.transforms.TimestampRouter"
+    routes = True
     reads = frozenset({"topic", "timestamp"})
     config: ClassVar = ConfigDef((
         Key("timestamp.format", Kind.STRING, "yyyyMMdd", "SimpleDateFormat pattern, UTC."),

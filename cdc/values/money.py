@@ -10,9 +10,10 @@ from cdc.model.schema import FLOAT64, STRING
 from cdc.values.binary import base64_json
 from cdc.values.codec import Codec, ValueModes
 from cdc.values.javatext import double_text
-from cdc.values.numeric import decimal_schema, integer_bytes
+from cdc.values.numeric import WIDE, at_scale, decimal_schema, integer_bytes
 
 _MONEY: Final = re.compile(rb"(-?)\$([\d,]+)\.(\d\d)")
+_LARGEST: Final = 2**63
 
 
 def cents(text: bytes) -> int:
@@ -25,11 +26,13 @@ def cents(text: bytes) -> int:
     if match is None:
         raise ValueError("text is not an amount of money of the locale C")
     amount = int(match[2].replace(b",", b"") + match[3])
+    if amount > _LARGEST:
+        raise ValueError("amount is out of the range of money")
     return -amount if match[1] else amount
 
 
 def _decimal(text: bytes) -> Decimal:
-    return Decimal(cents(text)).scaleb(-2)
+    return at_scale(cents(text), 2)
 
 
 def _double(text: bytes) -> float:
@@ -39,7 +42,7 @@ def _double(text: bytes) -> float:
 def resolve(modes: ValueModes) -> Codec:
     """The codec of money."""
     digits = modes.money_fraction_digits
-    zero = Decimal(0).scaleb(-digits)
+    zero = at_scale(0, digits)
     if modes.decimal == "double":
         return Codec(FLOAT64, lambda text: double_text(_double(text)).encode(), _double, filler=0.0)
     if modes.decimal == "string":
@@ -51,12 +54,12 @@ def resolve(modes: ValueModes) -> Codec:
         )
 
     def to_value(text: bytes) -> Decimal:
-        return _decimal(text).quantize(zero, rounding=ROUND_HALF_UP)
+        return _decimal(text).quantize(zero, rounding=ROUND_HALF_UP, context=WIDE)
 
     def to_json(text: bytes) -> bytes:
         value = to_value(text)
         if modes.decimal_numeric:
             return str(value).encode()
-        return base64_json(integer_bytes(int(value.scaleb(digits))))
+        return base64_json(integer_bytes(int(value.scaleb(digits, WIDE))))
 
     return Codec(decimal_schema(digits, None), to_json, to_value, filler=zero)

@@ -24,7 +24,8 @@ VARIABLE: Final = Schema(
 )
 
 # numeric holds up to 131072 digits before the point and 16383 behind it.
-_WIDE: Final = Context(prec=150_000, Emax=999_999, Emin=-999_999)
+WIDE: Final = Context(prec=150_000, Emax=999_999, Emin=-999_999)
+_MAX_DIGITS: Final = 131_072 + 16_383
 _MAX_SCALE: Final = 1000
 _SPECIAL: Final = {b"NaN", b"Infinity", b"-Infinity"}
 _STRICT_WORDS: Final = {b"NaN": b"NAN", b"Infinity": b"POSITIVE_INFINITY", b"-Infinity": b"NEGATIVE_INFINITY"}
@@ -76,10 +77,12 @@ def _whole_number(digits: bytes) -> int:
     """An integer of any length; Python itself refuses to read more than 4300 digits into an int.
 
     Raises:
-        ValueError: The text is no integer.
+        ValueError: The text is no integer, or has more digits than a numeric: the time they take grows with their square.
     """
     if len(digits) <= 4300:
         return int(digits)
+    if len(digits) > _MAX_DIGITS + 1:
+        raise ValueError(f"text has {len(digits)} digits where a numeric ends at {_MAX_DIGITS}")
     if not digits.removeprefix(b"-").isdigit():
         raise ValueError("text is not a number")
     return int(Decimal(digits.decode()))
@@ -109,7 +112,7 @@ def unscaled(text: bytes, scale: int) -> int:
 
 def at_scale(number: int, scale: int) -> Decimal:
     """The Decimal of an unscaled integer."""
-    return Decimal(number).scaleb(-scale, _WIDE)
+    return Decimal(number).scaleb(-scale, WIDE)
 
 
 def fixed(scale: int, precision: int | None, modes: ValueModes) -> Codec:

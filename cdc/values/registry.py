@@ -161,13 +161,13 @@ def _array(array: PgType, typmod: int, types: Mapping[int, PgType], modes: Value
         numbers = integers.OID if array.name == "oidvector" else integers.INT2
         return driver_arrays.space_separated(numbers) if modes.strict else arrays.vector_of(numbers)
     foreign = element_type.kind != "e" and (element_type.kind == "d" or name not in _BY_NAME)
-    if foreign and modes.include_unknown:
-        element = _unmapped(modes, element_type)
-        assert element is not None
-        return driver_arrays.array("", replace(element, unavailable=None), None, delimiter)
+    opaque = foreign and modes.include_unknown
+    element = _unmapped(modes, element_type) if opaque else None
     if modes.strict:
+        if element is not None:
+            return driver_arrays.array("", replace(element, unavailable=None), None, delimiter)
         return _driver_array(element_type, typmod, types, modes, delimiter)
-    element = resolve(array.element, typmod, types, modes)
+    element = element or resolve(array.element, typmod, types, modes)
     assert element is not None
     marker = arrays.marker(element, modes.unavailable)
     if name == "uuid":

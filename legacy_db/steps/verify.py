@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any
 
@@ -76,12 +75,11 @@ class Verify:
 
 
 def run_hops(context: Context) -> list[HopResult]:
-    """Both hops; the engine and the projection are run here when nobody else does."""
+    """Both hops; the engine (until the first hop's mark) and the projection are run here when nobody else does."""
     bridge = context.bridge
     shapes = list(context.shapes.values())
     if not is_running(read_slot(context.catalog, bridge.wanted.slot)):
         context.say(f"nobody runs {bridge.name}: running it here")
-        bridge.run(threading.Event(), True, False)
     first = LegacyVerification(bridge, shapes, context.options, context.progress).run()
     context.failpoint("verify: first hop")
     Project.catch_up(context)

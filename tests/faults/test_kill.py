@@ -55,6 +55,7 @@ def test_ten_kills_lose_nothing_and_keep_the_order(database, kafka, prefix, star
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 def test_a_hundred_kills_lose_nothing_and_keep_the_order(database, kafka, prefix, start_process):
     database.execute(*TABLES)
     chosen = random.Random(20)

@@ -96,6 +96,19 @@ class _Connector:
     restarts: int = 0
 
 
+class Clock:
+    """Time that passes only where somebody waits; for a worker behind `transport()` and those who talk to it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
 class Refused(Exception):
     def __init__(self, status: int, message: str) -> None:
         self.status = status
@@ -105,8 +118,9 @@ class Refused(Exception):
 class FakeWorker:
     """The state of a cluster of one worker."""
 
-    def __init__(self, *, lag: float = 0.05) -> None:
+    def __init__(self, *, lag: float = 0.05, clock: Callable[[], float] = time.monotonic) -> None:
         self.lag = lag
+        self.clock = clock
         self.connectors: dict[str, _Connector] = {}
         self.offsets: dict[str, list[dict[str, Any]]] = {}
         self.loggers: dict[str, str] = {}
@@ -257,7 +271,7 @@ class FakeWorker:
                 only_failed = query.get("onlyFailed", ["false"]) == ["true"]
                 if tasks:
                     connector.restarts += 1
-                    connector.started = time.monotonic()
+                    connector.started = self.clock()
                 return (202, self._status(name)) if tasks or only_failed else (204, None)
             case "GET", ["tasks"]:
                 return 200, [
@@ -274,7 +288,7 @@ class FakeWorker:
                 if number != "0" or connector.target == "STOPPED":
                     raise Refused(404, f"Unknown task: {name}-{number}")
                 connector.restarts += 1
-                connector.started = time.monotonic()
+                connector.started = self.clock()
                 return 204, None
             case "GET", ["offsets"]:
                 return 200, {"offsets": self._offsets(name)}
@@ -285,7 +299,7 @@ class FakeWorker:
     # States.
 
     def _move(self, connector: _Connector, target: str) -> None:
-        now = time.monotonic()
+        now = self.clock()
         connector.before = self._state(connector)
         connector.since = now
         if target == "RUNNING" and connector.target != "RUNNING":
@@ -293,7 +307,7 @@ class FakeWorker:
         connector.target = target
 
     def _state(self, connector: _Connector) -> str | None:
-        return connector.target if time.monotonic() - connector.since >= self.lag else connector.before
+        return connector.target if self.clock() - connector.since >= self.lag else connector.before
 
     def _status(self, name: str) -> dict[str, Any] | None:
         connector = self.connectors.get(name)
@@ -322,7 +336,7 @@ class FakeWorker:
         failure = self.failures.get(name)
         if failure is None or not failure.config(config) or connector.restarts >= failure.heals_after:
             return None
-        return failure.trace if time.monotonic() - connector.started >= failure.after else None
+        return failure.trace if self.clock() - connector.started >= failure.after else None
 
     def _used(self, name: str) -> bool:
         connector = self.connectors.get(name)
@@ -361,7 +375,7 @@ class FakeWorker:
             raise Refused(500, f"Cannot construct instance of `InitialState`, problem: No enum constant {target}")
         if name in self.connectors:
             raise Refused(409, f"Connector {name} already exists")
-        now = time.monotonic()
+        now = self.clock()
         self.connectors[name] = _Connector(config, target, now, None, dict(config), now + self.lag)
         return 201, {**self._info(name), "tasks": []}
 
@@ -380,7 +394,7 @@ class FakeWorker:
         connector.config = config
         if connector.task_config != config:  # unchanged task configurations leave the tasks alone
             connector.task_config = dict(config)
-            connector.started = time.monotonic() + self.lag
+            connector.started = self.clock() + self.lag
         return 200, self._info(name)
 
     def _refuse_invalid(self, config: dict[str, str]) -> None:

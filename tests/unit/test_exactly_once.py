@@ -21,6 +21,7 @@ from cdc.source import SourceOptions, SourceState
 from cdc.task import Hooks, Task
 from cdc.telemetry import Meter
 from cdc.transactional import TransactionalAcknowledger
+from cdc.wire.pgoutput import Begin, Commit, PgOutput
 from tests.support import pgoutput as write
 from tests.support.fakes import FakeProducer, FakeTransactions, FakeWalsender
 
@@ -87,12 +88,19 @@ def run(
     def dead_letter(error: SeamError, payload: bytes, _state: SourceState) -> list[Any]:
         return [("dead", None, payload, None)]
 
+    def records_of(message: PgOutput, _lsn: int, _state: SourceState) -> list[Any]:
+        """Both boundaries of a transaction are records, too."""
+        words = {Begin: "begin", Commit: "end"}
+        commit = getattr(message, "final_lsn", getattr(message, "commit_lsn", 0))
+        text = f"{words[type(message)]} {int(commit)}" if type(message) in words else ""
+        return [("boundary", None, text.encode(), None)] if text else []
+
     relations = SimpleNamespace(
         renderers={OID.to_bytes(4, "big"): render}, define=None, by_oid={OID: SimpleNamespace(qualified="public.item")}
     )
     task = Task(
         walsender, producer, relations, SourceState(SourceOptions("p", "d")), acks,
-        Hooks(dead_letter=dead_letter, watch=lambda: [("heartbeat", None, b"beat", None)]), Meter(),
+        Hooks(records_of=records_of, dead_letter=dead_letter, watch=lambda: [("heartbeat", None, b"beat", None)]), Meter(),
     )  # fmt: skip
 
     def produce(topic: str, value: bytes, *args: Any, **more: Any) -> None:
@@ -132,7 +140,7 @@ def run(
         # Whoever may commit commits.
         patch.setattr("cdc.transactional.COMMIT_SECONDS", 0.0)
         task.run(stop)
-    found = [each for each in transactions.committed if each.topic in ("topic", "dead")]
+    found = [each for each in transactions.committed if each.topic in ("topic", "dead", "boundary")]
     positions = [each for each in transactions.committed if each.topic == POSITIONS_TOPIC]
     return found, PositionRecord.decode(positions[-1].value) if positions else position
 
@@ -143,13 +151,15 @@ def position() -> PositionRecord:
 
 def wanted(log: Sequence[Transaction]) -> list[bytes]:
     out = []
-    for _, rows in log:
+    for commit, rows in log:
+        out.append(b"begin %d" % commit)
         for row in rows:
             for part in range(row.records):
                 if part == 0 and row.refused:
                     out.append(write.insert(OID, [b"%d" % row.number]))
                 else:
                     out.append(f"{row.number}.{part}".encode())
+        out.append(b"end %d" % commit)
     return out
 
 
@@ -188,6 +198,29 @@ def test_a_heartbeat_in_a_split_transaction_does_not_have_a_row_skipped():
     assert reached.ordinal
     second, _ = run(log, reached, commit_after=[50], crash_after=None, beats=frozenset())
     assert [each.value for each in first + second] == wanted(log)
+
+
+def test_the_server_is_told_after_the_commit_and_not_before():
+    producer = FakeProducer()
+    producer.client = transactions = FakeTransactions(producer)
+    walsender = FakeWalsender()
+    acks = TransactionalAcknowledger(
+        walsender, producer, "connector", position(), meter=Meter(), failpoint=lambda _step: None
+    )
+    told: list[int] = []
+    commit = transactions.commit_transaction
+
+    def committing(seconds: float) -> None:
+        told.extend(flushed for flushed, _ in walsender.told)
+        commit(seconds)
+
+    transactions.commit_transaction = committing
+    acks.begin(LSN(1100))
+    acks.commit(LSN(1100), LSN(1110))
+    acks.acknowledge(1e9, idle=True)
+    assert told, "no status went out before the commit, which may take long"
+    assert max(told) == START
+    assert walsender.told[-1][0] == 1110
 
 
 def test_nothing_is_committed_after_a_warning_of_the_server():

@@ -83,6 +83,27 @@ def test_what_was_delivered_is_told():
     assert [each.topic for each in running.producer.delivered].count("topic") == 2
 
 
+def test_every_row_of_a_transaction_longer_than_a_drain_is_sent_once_and_in_order():
+    rows = 2 * loop.DRAIN_MESSAGES + 3
+    running = Loop(transaction(1100, rows))
+    running.run()
+    sent = [each.value for each in running.producer.delivered if each.topic == "topic"]
+    assert sent == [write.insert(OID, [b"%d" % row]) for row in range(rows)]
+
+
+def test_a_stop_waits_for_what_is_on_its_way_and_tells_it():
+    running = Loop(transaction(1100, rows=3))
+    running.walsender.on_wait = running.stop.set
+
+    def deliver_one() -> None:
+        if running.stop.is_set() and running.producer.flying:
+            running.producer.deliver()
+
+    running.producer.on_poll = deliver_one
+    running.run()
+    assert running.told == 1110
+
+
 def test_what_was_not_delivered_is_not_told(monkeypatch):
     monkeypatch.setattr(loop, "STOP_SECONDS", 0.0)
     running = Loop(transaction(1100))
@@ -307,3 +328,25 @@ def test_the_short_loop_of_chunks_sends_what_the_long_one_does(room):
         sent.append([(each.topic, each.key, each.value, each.headers or None) for each in one.producer.delivered])
     assert sent[0] == sent[1]
     assert len(sent[0]) == len(rows)
+
+
+@pytest.mark.parametrize(
+    "hooks", [Hooks(placed=True), Hooks(extended_headers=False), Hooks()], ids=["placed", "plain", "long"]
+)
+def test_a_chunk_is_done_when_kafka_holds_each_of_its_rows(hooks):
+    one = Loop(hooks=hooks)
+    done = []
+    arrived = SimpleNamespace(
+        rows=[("topic", b"1", b"one", None), ("topic", b"2", b"two", None)],
+        done=lambda: done.append(len(one.producer.delivered)),
+    )
+    one.task._chunk(SimpleNamespace(arrived=lambda _mark: arrived, as_json=dict), "mark")
+    assert one.acks.tracker.outstanding == 2
+    for _ in range(3):
+        one.acks.acknowledge(0.0)
+        assert done == []
+        if len(one.producer.delivered) < 1:
+            one.producer.deliver()
+    one.producer.deliver()
+    one.acks.acknowledge(0.0)
+    assert done == [2]

@@ -134,7 +134,9 @@ def test_rows_that_are_read_are_those_of_the_plain_form(data):
     chain = data.draw(chains(strict=case.source.strict))
     assume(chain.unwrap is not None)
     try:
-        composed = UnwrapCopy(case.layout, case.options, case.source, chain.unwrap)
+        composed = UnwrapCopy(
+            case.layout, case.options, case.source, UnwrapWriter(case.layout, case.options, chain.unwrap)
+        )
     except Unfit:
         return
     plain = ConnectCopy(case.layout, case.options, case.source, Emit(case.options, chain))

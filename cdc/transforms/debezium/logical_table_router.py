@@ -31,6 +31,7 @@ class ByLogicalTableRouter(Transform):
     """Rewrites topic, key and the names of the schemas."""
 
     java_name = "io.debezium.transforms.ByLogicalTableRouter"
+    routes = True
     reads = frozenset({"topic", "key", "value"})
     config: ClassVar = ConfigDef((
         Key("topic.regex", Kind.STRING, None, "What the topic must match.", late=(is_regex, is_required)),

@@ -151,6 +151,7 @@ class ExtractNewRecordState(Transform):
         self._add_fields = _references(texts.get("add.fields.prefix", "__"), texts.get("add.fields", ""))
         self._add_headers = _references(texts.get("add.headers.prefix", "__"), texts.get("add.headers", ""))
         self._route_by = texts.get("route.by.field") or None
+        self.routes = self._route_by is not None
         self._drop_header = texts.get("drop.fields.header.name")
         self._drop_from_key: bool = self.options["drop.fields.from.key"]
         self._drop_compatible: bool = self.options["drop.fields.keep.schema.compatible"]

@@ -62,6 +62,7 @@ class EventRouter(Transform):
     """Routes inserts of the outbox table by a column, with the payload as value."""
 
     java_name = "io.debezium.transforms.outbox.EventRouter"
+    routes = True
     reads = frozenset({"value", "key"})
     config: ClassVar = ConfigDef((
         Key("route.by.field", Kind.STRING, "aggregatetype", "Column that names the destination."),

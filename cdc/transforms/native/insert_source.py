@@ -83,8 +83,16 @@ class InsertSource(Transform):
 
     def _text(self, fact: str, record: SourceRecord) -> str | None:
         if fact == "position":
-            return _position(record)
+            return self._position(record)
         return self._version if fact == "version" else self._source.get(fact)
+
+    def _position(self, record: SourceRecord) -> str | None:
+        """The change's place in the log; of a row that was read, the end of the log then, and `snapshot` for an ordinal."""
+        offset = record.source_offset or {}
+        if "read_at" in offset:
+            system, timeline = self._source.get("system_id"), self._source.get("timeline")
+            return None if system is None or timeline is None else f"{system}/{timeline}/{offset['read_at']}/snapshot"
+        return None if offset.get("position") is None else str(offset["position"])
 
     def _plan(self, schema: Schema) -> tuple[Schema, Read]:
         added = [(name, OPTIONAL_STRING) for name in self._names]
@@ -97,8 +105,3 @@ def _engine_version() -> str | None:
         return version("seam-cdc")
     except PackageNotFoundError:  # run from a checkout that was not installed
         return None
-
-
-def _position(record: SourceRecord) -> str | None:
-    offset = record.source_offset
-    return None if offset is None or offset.get("position") is None else str(offset["position"])

@@ -230,6 +230,31 @@ def test_a_key_is_explained_by_the_plugins_that_declare_it(line: CommandLine) ->
     assert [(one["type"], one["default"]) for one in found["definitions"]] == [("INT", "2000")]
     assert "risk when changed" in line.run("explain", "slot.name").out
     assert line.run("explain", "no.such.key").code == 2
+    assert "did you mean batch.size?" in line.run("explain", "batch.sise").everything
+
+
+def test_a_cluster_without_connectors_says_so(line: CommandLine) -> None:
+    for command in ("status", "restart"):
+        assert "the cluster has no connectors" in line.run(command).out
+        (connectors,) = line.run(command, "--output", "json").document.values()
+        assert connectors == []
+
+
+def test_times_that_cannot_be_are_refused_as_arguments(line: CommandLine) -> None:
+    line.applied("a")
+    for arguments in (
+        ("apply", line.directory, "--settle", "-1"), ("apply", line.directory, "--timeout", "-1"),
+        ("apply", line.directory, "--lock-timeout", "-1"), ("resume", "a", "--settle", "-1"), ("status", "--watch", "--every", "0"),
+    ):  # fmt: skip
+        assert line.run(*arguments).code == 2, arguments
+
+
+def test_what_is_wrong_with_a_setting_is_said_once_for_all_connectors(line: CommandLine) -> None:
+    line.write("a")
+    line.write("b")
+    refused = line.run("plan", line.directory, "--set", "novalue")
+    assert refused.code == 2
+    assert str(refused.error).count("is not of the form name=value") == 1
 
 
 def test_plugins_and_their_versions_are_listed(line: CommandLine) -> None:

@@ -10,7 +10,7 @@ from cdc.errors import ConfigError, PreflightFailed, TopicMismatch
 from cdc.kafka.admin import Admin
 from connectors.log_commands import app as log
 from tests.support.command_line import run
-from tests.support.consume import read_topic
+from tests.support.consume import read_topic, topics
 from tests.support.engine import pipeline, run_once
 from tests.support.fold import events, fold_rows, in_order, rows_of
 
@@ -68,6 +68,29 @@ def test_a_latest_topic_that_is_not_compacted_is_refused_with_the_command_that_m
     with pytest.raises(TopicMismatch, match="a latest topic is compacted") as found:
         run_once(config)
     assert f"--entity-name {topic}.latest --add-config cleanup.policy=compact" in found.value.hint
+
+
+def test_a_latest_topic_for_copying_stands_beside_the_topic_that_a_router_leads_to(database, kafka, prefix):
+    database.execute(*ITEM)
+    route = {
+        "transforms": "route", "transforms__route__type": "org.apache.kafka.connect.transforms.RegexRouter",
+        "transforms__route__regex": r"(.*)\.public\.(.*)", "transforms__route__replacement": "$1.$2",
+    }  # fmt: skip
+    run_once(pipeline(database, kafka.bootstrap, prefix, seam__topic__latest="copy", snapshot__mode="initial", **route))
+    database.execute("insert into item values (200, 'x', 'y')")
+    run_once(pipeline(database, kafka.bootstrap, prefix, seam__topic__latest="copy", snapshot__mode="initial", **route))
+    assert [name for name in topics(kafka.bootstrap, prefix) if "item" in name] == [
+        f"{prefix}.item", f"{prefix}.item.latest",
+    ]  # fmt: skip
+
+
+def test_a_latest_topic_is_refused_where_rows_choose_their_topics(database, kafka, prefix):
+    step = {
+        "transforms": "unwrap", "transforms__unwrap__type": "io.debezium.transforms.ExtractNewRecordState",
+        "transforms__unwrap__route__by__field": "note",
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match=r"seam\.topic\.latest.*by what they hold"):
+        pipeline(database, kafka.bootstrap, prefix, seam__topic__latest="copy", **step)
 
 
 def test_latest_by_transaction_needs_kafka_transactions(database, kafka, prefix):

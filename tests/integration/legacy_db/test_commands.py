@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import orjson
 import pytest
 
 from cdc.properties import load
+from legacy_db.context_commands import slice_context
 from legacy_db.ledger import Ledger
+from legacy_db.projection import Contracted
 from legacy_db.sample import wholesaler
 from legacy_db.slices import read_slice
+from legacy_db.steps.project import Project
 from tests.support.migration import Migration, seam, seam_json, url_of
 
 
@@ -52,20 +58,47 @@ def test_an_administrator_may_create_the_target(migration: Migration):
     assert "cannot change under it" in migration.migrate("plan", "--sql", expect=4).stderr
 
 
-def test_constraints_wait_in_the_contract_branch(migration: Migration):
-    contract = migration.migrate("plan", "--sql", "--of", "contract").stdout
-    assert 'FOREIGN KEY ("ticket_id")' in contract
-    assert "visit_reference_key" in contract
-    migration.to("projected")
+def test_keys_wait_in_the_contract_branch_until_the_slice_is_verified(migration: Migration):
     constraints = (
         "select count(*) from pg_constraint where contype in ('f', 'u') and connamespace = 'service'::regnamespace"
     )
+    planned = migration.migrate("plan", "--sql", "--of", "contract").stdout
+    assert 'FOREIGN KEY ("ticket_id")' in planned
+    assert "visit_reference_key" in planned
+    migration.to("projected")
     assert migration.target.value(constraints) == 0
-    with migration.target.connect() as connection:
-        connection.execute(contract)
+    assert "was verified" in migration.migrate("contract", "--yes", expect=4).stderr
+    with migration.target.connect() as connection:  # an administrator may know better
+        connection.execute(planned)
     assert migration.target.value(constraints) == 5
     assert migration.status()["state"] == "projected"
-    migration.back()
+    with migration.target.connect() as connection:
+        connection.execute(migration.migrate("contract", "--back", "--sql").stdout)
+    assert migration.target.value(constraints) == 0
+    migration.to("verified")
+    migration.write(max_evidence_age="0s")
+    assert "0 s are allowed" in migration.migrate("contract", "--yes", expect=4).stderr  # expired evidence
+    migration.write()
+    migration.target.execute("insert into service.visit (id, ticket_id) values (-1, -1)")
+    assert "violates foreign key" in migration.migrate("contract", "--yes", expect=4).stderr
+    assert migration.target.value(constraints) == 0
+    migration.target.execute("delete from service.visit where id = -1")
+    document = orjson.loads(migration.migrate("contract", "--yes", "--output", "json").stdout)
+    assert document == {"slice": "service", "contracted": True, "changed": True}
+    assert migration.target.value(constraints) == 5
+    assert "as before" in migration.migrate("contract", "--yes").stdout
+    assert migration.status()["state"] == "verified"
+    with (
+        slice_context(migration.file, "service", None, None) as context,
+        pytest.raises(Contracted, match="would violate"),
+    ):
+        Project.catch_up(context)
+    migration.migrate("contract", "--back", "--yes")
+    assert migration.target.value(constraints) == 0
+    assert "as before" in migration.migrate("contract", "--back", "--yes").stdout
+    migration.migrate("contract", "--yes")
+    assert "contract contract" in migration.migrate("history").stdout
+    migration.back()  # with its keys
     assert _tables(migration) == []
 
 
@@ -109,6 +142,36 @@ def test_status_of_a_file_lists_its_slices(migration: Migration):
 def test_a_slice_that_the_file_does_not_hold_is_refused_with_the_nearest(migration: Migration):
     refused = seam("migrate", "status", str(migration.file), "servise", expect=2)
     assert "did you mean service?" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["migrate", "discover"], ["migrate", "why-not", "service"], ["migrate", "advance", "service"], ["verify"], ["verify", "service"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_server_that_is_away_is_exit_3_and_names_itself(command: list[str], tmp_path: Path):
+    file = tmp_path / "seam.toml"
+    file.write_text(_AWAY)
+    place = 2 if command[0] == "migrate" else 1
+    ended = seam(*command[:place], str(file), *command[place:], "--output", "json", expect=3)
+    assert "127.0.0.1:1/legacy" in ended.stderr
+    assert ended.stdout == ""
+
+
+_AWAY = """
+[worker]
+"bootstrap.servers" = "127.0.0.1:1"
+[connectors.desk]
+"connector.class" = "io.debezium.connector.postgresql.PostgresConnector"
+"database.hostname" = "127.0.0.1"
+"database.port" = "1"
+"database.user" = "postgres"
+"database.dbname" = "legacy"
+"topic.prefix" = "desk"
+[slices.service]
+tables = ["service.ticket"]
+target = "postgresql://postgres@127.0.0.1:1/desk"
+"""
 
 
 def test_a_command_says_what_stands_still_after_it(migration: Migration):

@@ -37,7 +37,7 @@ def _view(document: Any, table: str) -> Any:
 
 def test_a_slice_is_verified_and_taken_back_while_the_legacy_writes(migration: Migration):
     before = schema_dump(migration.legacy)
-    with Load(migration.legacy.dsn, pause=0.1, schema_changes=False) as load:
+    with Load(migration.legacy.dsn, writers=4, pause=0.2, schema_changes=False) as load:
         migration.to("verified")
         status = migration.status()
         assert status["state"] == "verified"

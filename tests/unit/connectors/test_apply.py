@@ -16,7 +16,7 @@ from connectors.connect_settings import ConnectSettings
 from connectors.desired import Desired
 from connectors.lock import Journal
 from connectors.plan import Observed, Plan, make_plan
-from tests.support.fake_worker import INSERT_FIELD_TRACE, Failure, FakeWorker, Fault, rebalancing
+from tests.support.fake_worker import INSERT_FIELD_TRACE, Clock, Failure, FakeWorker, Fault, rebalancing
 
 SOURCE = {"connector.class": "FileStreamSource", "topic": "t", "file": "/nowhere"}
 SINK = {"connector.class": "FileStreamSink", "topics": "t", "file": "/elsewhere"}
@@ -27,9 +27,10 @@ class Cluster:
     """A fake worker, and a client of it that waits for fractions of seconds."""
 
     def __init__(self) -> None:
-        self.worker = FakeWorker(lag=0.02)
+        self.clock = Clock()
+        self.worker = FakeWorker(lag=0.02, clock=self.clock)
         settings = ConnectSettings(("http://fake:8083",), deadline=1.0)
-        self.api = ConnectApi(settings, transport=self.worker.transport())
+        self.api = ConnectApi(settings, transport=self.worker.transport(), clock=self.clock, sleep=self.clock.sleep)
         self.steps: list[Step] = []
         self.journal = Journal()
 
@@ -47,17 +48,17 @@ class Cluster:
 
     def carry_out(self, plan: Plan, observed: dict[str, Observed]) -> list[Outcome]:
         return Applier(
-            self.api, settle=0.1, timeout=2.0, report=self.steps.append, journal=self.journal, sleep=_briefly
+            self.api,
+            settle=0.1,
+            timeout=2.0,
+            report=self.steps.append,
+            journal=self.journal,
+            clock=self.clock,
+            sleep=self.clock.sleep,
         ).apply(plan, observed)
 
     def config(self, name: str) -> dict[str, str]:
         return self.worker.connectors[name].config
-
-
-def _briefly(seconds: float) -> None:
-    import time
-
-    time.sleep(min(seconds, 0.02))
 
 
 @pytest.fixture
@@ -193,11 +194,12 @@ def test_a_worker_that_goes_away_in_the_middle_leaves_a_message_of_what_is_and_w
 
 
 def test_a_cut_short_apply_is_finished_by_the_next_one(cluster: Cluster) -> None:
+    cluster.worker.lag = 3600.0  # it has no status until that is over
     cluster.api.create("a", {**SOURCE, OWNER: "seam"})
-    cluster.worker.connectors["a"].target = "UNASSIGNED"
     plan, observed = cluster.plan({"a": Desired("a", SOURCE, "")})
     assert observed["a"].status is None
-    cluster.worker.connectors["a"].target = "RUNNING"
+    cluster.worker.lag = 0.02
+    cluster.worker.connectors["a"].started = cluster.clock()
     assert results(cluster.carry_out(plan, observed)) == {"a": "unchanged"}
     assert any("does not run yet" in step.text for step in cluster.steps)
 
@@ -221,7 +223,7 @@ def test_failed_tasks_that_a_change_leaves_as_they_were_are_restarted(cluster: C
 def test_a_stopped_connector_gets_its_configuration_and_stays_stopped(cluster: Cluster) -> None:
     cluster.apply(a=SOURCE)
     cluster.api.stop("a")
-    _briefly(1)
+    cluster.clock.sleep(1)
     assert results(cluster.apply(a={**SOURCE, "batch.size": "5"})) == {"a": "done"}
     assert cluster.worker.connectors["a"].target == "STOPPED"
 
@@ -288,12 +290,12 @@ def test_what_a_killed_apply_had_stopped_is_resumed_by_the_next_one(careful: Clu
     careful.worker.faults.clear()
     careful.api.stop("a")
     careful.journal.stopped("a")
-    _briefly(1)
+    careful.clock.sleep(1)
     assert results(careful.apply(a={**SOURCE, "batch.size": "5"})) == {"a": "done"}
     assert careful.worker.connectors["a"].target == "RUNNING"
     careful.api.stop("a")
     careful.journal.stopped("a")
-    _briefly(1)
+    careful.clock.sleep(1)
     assert results(careful.apply(a={**SOURCE, "batch.size": "5"})) == {"a": "unchanged"}
     assert careful.worker.connectors["a"].target == "RUNNING"
     assert "a" not in careful.journal

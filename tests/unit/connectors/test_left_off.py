@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cdc.errors import DecodeError
 from cdc.lsn import LSN
 from cdc.source import SourceOptions, SourceState
 from connectors import arrived as topics
@@ -147,6 +148,19 @@ def test_a_truncation_and_a_message_are_one_record_each(held: list[tuple[bytes, 
         frames = transaction(1100, 1010)
         frames.insert(2, write.xlog_data(message, start=1020))
         assert reading(stored(1020), *frames).found() == LeftOff(LSN(1100), 3)
+
+
+def test_a_row_that_we_cannot_render_does_not_keep_the_pipeline_from_changing_hands(
+    held: list[tuple[bytes, bytes | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_self: object, _payload: bytes) -> None:
+        raise DecodeError("no text")
+
+    monkeypatch.setattr("tests.unit.connectors.test_left_off.envelope", refuse)
+    alone = reading(stored(1020), *transaction(1100, 1010, 1020, 1030)).found()
+    assert alone == LeftOff(LSN(1100), 3)  # it was acknowledged, whatever it is
+    several = reading(stored(1020), *transaction(1100, 1010, 1020, 1020)).found()
+    assert several == LeftOff(LSN(1100), 2, doubtful=2)
 
 
 def test_without_a_source_block_what_was_written_tells_records_apart(held: list[tuple[bytes, bytes | None]]) -> None:

@@ -12,7 +12,7 @@ from connectors.connect_settings import ConnectSettings
 from connectors.connect_types import Offset
 from connectors.offsets import change, translated
 from connectors.operate import Operator, whole_transactions
-from tests.support.fake_worker import INSERT_FIELD_TRACE, Failure, FakeWorker
+from tests.support.fake_worker import INSERT_FIELD_TRACE, Clock, Failure, FakeWorker
 
 SOURCE = {"connector.class": "FileStreamSource", "topic": "t", "file": "/nowhere"}
 PARTITION = {"server": "shop"}
@@ -27,22 +27,19 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> FakeWorker:
     monkeypatch.setattr("connectors.settling.FAILED_FOR", 0.1)
     monkeypatch.setattr("connectors.settling.STALE_FOR", 0.2)
     monkeypatch.setattr("connectors.settling.HELD_FOR", 0.05)
-    return FakeWorker(lag=0.02)
+    return FakeWorker(lag=0.02, clock=Clock())
 
 
 @pytest.fixture
 def operator(worker: FakeWorker) -> Operator:
-    api = ConnectApi(ConnectSettings(("http://fake:8083",), deadline=1), transport=worker.transport())
+    clock = worker.clock
+    assert isinstance(clock, Clock)
+    settings = ConnectSettings(("http://fake:8083",), deadline=1)
+    api = ConnectApi(settings, transport=worker.transport(), clock=clock, sleep=clock.sleep)
     api.create("a", SOURCE)
-    ours = Operator(api, settle=0.1, timeout=2.0, sleep=_briefly)
+    ours = Operator(api, settle=0.1, timeout=2.0, clock=clock, sleep=clock.sleep)
     ours.reach("a", "RUNNING")
     return ours
-
-
-def _briefly(seconds: float) -> None:
-    import time
-
-    time.sleep(min(seconds, 0.02))
 
 
 def test_pause_resume_and_stop_return_when_it_is_so(worker: FakeWorker, operator: Operator) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cdc.transforms import compile_chain
-from connectors.routed import routed
+from connectors.routed import renamed, routed
 from connectors.topic_rules import Topics, read_rules
 
 
@@ -79,3 +79,24 @@ def test_where_records_go_is_known_unless_a_step_looks_into_them(
     options = {f"transforms.{alias}.{name}": text for alias, step in steps.items() for name, text in step.items()}
     chain = compile_chain({"transforms": ",".join(steps), **options})
     assert routed(chain, "p.public.t") == topics
+
+
+BY_FIELD = {"type": "io.debezium.transforms.ExtractNewRecordState", "route.by.field": "kind"}
+
+
+@pytest.mark.parametrize(
+    ("steps", "topic"),
+    [
+        ({}, "p.public.t"),
+        ({"a": {"type": "io.debezium.transforms.ExtractNewRecordState"}, "b": ROUTE}, "p.t"),
+        ({"a": {"type": "Cast$Value", "spec": "id:string"}}, "p.public.t"),
+        ({"a": BY_FIELD}, None),
+        ({"a": {"type": "io.debezium.transforms.outbox.EventRouter"}}, None),
+        ({"a": {"type": "TimestampRouter"}}, None),
+    ],
+)  # fmt: skip
+def test_the_one_topic_of_a_table_is_known_unless_a_step_routes_by_what_records_hold(
+    steps: dict[str, dict[str, str]], topic: str | None
+) -> None:
+    options = {f"transforms.{alias}.{name}": text for alias, step in steps.items() for name, text in step.items()}
+    assert renamed(compile_chain({"transforms": ",".join(steps), **options}), "p.public.t") == topic

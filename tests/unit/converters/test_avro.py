@@ -80,7 +80,8 @@ def test_what_we_write_fastavro_reads_back(case):
     schema, value = case
     out = bytearray()
     compose(schema)(out, value)
-    parsed = fastavro.parse_schema(json.loads(AvroSchemas().text(schema)))
+    text = AvroSchemas().text(schema)
+    parsed = fastavro.parse_schema(json.loads(text))
     assert fastavro.schemaless_reader(io.BytesIO(bytes(out)), parsed) == value.as_dict()
 
 

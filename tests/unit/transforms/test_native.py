@@ -49,6 +49,14 @@ def test_source_facts_go_into_the_value_behind_its_fields():
     assert schemaless.value == {"a": 1, "sys": "74", "__seam_position": None}
 
 
+def test_a_row_of_a_snapshot_tells_where_the_log_ended_when_it_was_read():
+    made = chain("seam.transforms.InsertSource", FACTS, facts="position")
+    read = row(source_offset={"read_at": "0/16B3748"})
+    assert made.apply(read)[0].headers[0].value is None
+    made.learn({"system_id": "74", "timeline": "1"})
+    assert made.apply(read)[0].headers[0].value == "74/1/0/16B3748/snapshot"
+
+
 def test_a_tombstone_stays_one():
     made = chain("seam.transforms.InsertSource", FACTS, facts="host", placement="value")
     assert made.apply(row(value_schema=None, value=None))[0].value is None

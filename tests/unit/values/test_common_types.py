@@ -163,6 +163,44 @@ def test_malformed_text_is_refused_without_showing_it(name, text):
         assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("strict", "unknown", "text", "expected"),
+    [
+        (False, True, "{NULL,NULL}", "[null,null]"),
+        (True, True, "{NULL,NULL}", "null"),
+        (False, True, '{"(1,a)",NULL}', '["KDEsYSk=",null]'),
+        (True, True, '{"(1,a)",NULL}', "null"),
+        (True, True, '{"(1,a)"}', '["KDEsYSk="]'),
+        (False, False, '{"(1,a)",NULL}', '["(1,a)",null]'),
+    ],
+)
+def test_a_null_among_composites_stays_one_and_debezium_gives_up_the_value(strict, unknown, text, expected):
+    types = {90001: PgType(90001, "pair", kind="c"), 90002: PgType(90002, "_pair", category="A", element=90001)}
+    codec = resolve(90002, -1, types, ValueModes(strict=strict, include_unknown=unknown))
+    assert codec.to_json(text.encode()).decode() == expected
+
+
+@pytest.mark.parametrize("text", (b"9" * 5_000_000, b"." + b"9" * 5_000_000, b"-" + b"9" * 160_000 + b".5"))
+@pytest.mark.parametrize("typmod", (-1, typmod_of_numeric(10, 2)))
+def test_digits_without_end_are_refused_at_once(typmod, text):
+    # To read them would take minutes: the time grows with the square of their number.
+    codec = resolve(1700, typmod, {}, ValueModes())
+    for convert in (codec.to_json, codec.to_value):
+        with pytest.raises(ValueError, match="text is not a number"):
+            convert(text)
+
+
+def test_the_longest_numeric_that_there_is_is_read():
+    text = b"-" + b"9" * 131_072 + b"." + b"9" * 16_383
+    assert resolve(1700, -1, {}, ValueModes()).to_value(text).values[0] == 16_383
+
+
+def test_an_amount_beyond_money_is_refused():
+    codec = resolve(790, -1, {}, ValueModes())
+    with pytest.raises(ValueError, match="range of money"):
+        codec.to_json(b"$" + b"9" * 40 + b".00")
+
+
 def test_bytes_that_are_no_utf8_are_refused_where_the_database_promises_nothing():
     with pytest.raises(ValueError, match="text is not UTF-8 at byte 1"):
         codec("text", verify_encoding=True).to_json(b"a\xff")

@@ -99,7 +99,7 @@ def test_fixed_numerics(number, scale, mode, numeric):
     agree("numeric", text, decimal=mode, decimal_numeric=numeric)
 
 
-@given(st.integers(-(2**63), 2**63 - 1), st.integers(0, 6), st.sampled_from(["precise", "string", "double"]))
+@given(st.integers(-(2**63), 2**63 - 1), st.integers(0, 30), st.sampled_from(["precise", "string", "double"]))
 def test_money(cents, digits, mode):
     sign, whole = ("-" if cents < 0 else ""), abs(cents) // 100
     agree("money", f"{sign}${whole:,}.{abs(cents) % 100:02d}", decimal=mode, money_fraction_digits=digits)
