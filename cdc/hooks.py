@@ -18,6 +18,7 @@ class Hooks:
 
     Attributes:
         records_of: Records of the messages that are not rows (begin, commit, truncate, logical message).
+        boundaries: Whether there may be records of a begin or a commit.
         dead_letter: Takes the error of one record with its message's payload, and returns what to send instead;
             None where such an error ends the task.
         watch: Looks after publication and heartbeats, on the loop's thread; returns records to send.
@@ -33,6 +34,7 @@ class Hooks:
     """
 
     records_of: Callable[[PgOutput, int, SourceState], Sequence[Record]] = lambda _message, _lsn, _state: ()
+    boundaries: bool = True
     dead_letter: Callable[[SeamError, bytes, SourceState], Sequence[Record]] | None = None
     watch: Callable[[], Sequence[Record]] = lambda: ()
     watch_seconds: float = 5.0

@@ -26,7 +26,8 @@ from cdc.snapshotter import Snapshotter
 from cdc.source import SourceState
 from cdc.telemetry import Meter
 from cdc.transactional import TransactionalAcknowledger
-from cdc.wire.frames import XLOG_DATA, PrimaryKeepalive, parse_frame
+from cdc.wire.boundaries import BEGIN, BEGIN_FRAME, COMMIT, COMMIT_FRAME
+from cdc.wire.frames import POSTGRES_EPOCH_MICROS, XLOG_DATA, XLOG_HEADER, PrimaryKeepalive, parse_frame
 from cdc.wire.identity import RowIdentity
 from cdc.wire.pgoutput import Begin, Commit, Message, Origin, Truncate, parse_message
 
@@ -177,8 +178,15 @@ class Task:
             received += size
             frame = bytes(view)
             if frame[0] != XLOG_DATA or size < 30 or frame[25] not in _ROWS:
-                self._other(frame)
                 others += 1
+                if size == BEGIN_FRAME.size and frame[25] == BEGIN and frame[0] == XLOG_DATA:
+                    _, start, _, _, _, final, micros, xid = BEGIN_FRAME.unpack(frame)
+                    self._begin(LSN(final), micros + POSTGRES_EPOCH_MICROS, xid, start)
+                elif size == COMMIT_FRAME.size and frame[25] == COMMIT and frame[0] == XLOG_DATA:
+                    _, start, _, _, _, _, commit, end, micros = COMMIT_FRAME.unpack(frame)
+                    self._commit(LSN(commit), LSN(end), micros + POSTGRES_EPOCH_MICROS, start)
+                else:
+                    self._other(frame)
                 if self._leave_by is not None and not acks.in_transaction:
                     break
                 continue
@@ -230,22 +238,9 @@ class Task:
         message = parse_message(frame.payload)
         lsn = int(frame.start)
         if isinstance(message, Begin):
-            if self.acks.in_transaction:
-                raise ProtocolError("a begin within a transaction", tag="B", length=len(frame.payload))
-            self.state.begin(message.final_lsn, message.commit_micros, message.xid, lsn)
-            self.hooks.streamed(message.xid)
-            self._counted(self.hooks.records_of(message, lsn, self.state), self.acks.begin(message.final_lsn))
-            self.hooks.failpoint("begin received")
+            self._begin(message.final_lsn, message.commit_micros, message.xid, lsn)
         elif isinstance(message, Commit):
-            if self.acks.window is None or message.commit_lsn != self.state.commit_lsn:
-                raise ProtocolError("a commit without its begin", tag="C", length=len(frame.payload))
-            self.acks.ordinal += 1
-            self._counted(self.hooks.records_of(message, lsn, self.state), self.acks.window)
-            self.state.end(message.end_lsn)
-            self.acks.commit(message.commit_lsn, message.end_lsn)
-            self.meter.transactions += 1
-            self.meter.commit_micros = message.commit_micros
-            self.hooks.failpoint("commit received")
+            self._commit(message.commit_lsn, message.end_lsn, message.commit_micros, lsn)
         elif isinstance(message, Relation):
             self.relations.define(message)
             if self.snapshot is not None:
@@ -259,6 +254,29 @@ class Task:
             self._counted(self.hooks.records_of(message, lsn, self.state), self.acks.outside())
         elif isinstance(message, Message):
             self._message(message, lsn)
+
+    def _begin(self, final_lsn: LSN, commit_micros: int, xid: int, lsn: int) -> None:
+        if self.acks.in_transaction:
+            raise ProtocolError("a begin within a transaction", tag="B", length=BEGIN_FRAME.size - XLOG_HEADER)
+        self.state.begin(final_lsn, commit_micros, xid, lsn)
+        self.hooks.streamed(xid)
+        window = self.acks.begin(final_lsn)
+        if self.hooks.boundaries:
+            self._counted(self.hooks.records_of(Begin(final_lsn, commit_micros, xid), lsn, self.state), window)
+        self.hooks.failpoint("begin received")
+
+    def _commit(self, commit_lsn: LSN, end_lsn: LSN, commit_micros: int, lsn: int) -> None:
+        acks, state = self.acks, self.state
+        if acks.window is None or commit_lsn != state.commit_lsn:
+            raise ProtocolError("a commit without its begin", tag="C", length=COMMIT_FRAME.size - XLOG_HEADER)
+        acks.ordinal += 1
+        if self.hooks.boundaries:
+            self._counted(self.hooks.records_of(Commit(commit_lsn, end_lsn, commit_micros), lsn, state), acks.window)
+        state.end(end_lsn)
+        acks.commit(commit_lsn, end_lsn)
+        self.meter.transactions += 1
+        self.meter.commit_micros = commit_micros
+        self.hooks.failpoint("commit received")
 
     def _message(self, message: Message, lsn: int) -> None:
         if message.transactional:

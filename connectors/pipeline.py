@@ -228,6 +228,7 @@ class Pipeline:
         watch = Watch(session, publications, RecordedPublication(record.tables, **record.publication_form), events)
         hooks = Hooks(
             records_of=events.records_of if requests is None else _with_signals(events, requests),
+            boundaries=config.render.transaction_metadata,
             dead_letter=dead_letters.handle if dead_letters.active else None,
             watch=watch.look if requests is None else lambda: [*watch.look(), *requests.look()],
             watch_seconds=watch.seconds if requests is None else min(watch.seconds, LOOK_SECONDS),

@@ -84,6 +84,40 @@ def test_what_was_delivered_is_told():
     assert [each.topic for each in running.producer.delivered].count("topic") == 2
 
 
+@pytest.mark.parametrize("boundaries", [True, False])
+def test_boundaries_that_are_read_in_one_step_do_what_the_plain_way_does(
+    monkeypatch: pytest.MonkeyPatch, boundaries: bool
+):
+    def run() -> tuple[object, ...]:
+        said: list[object] = []
+
+        def records_of(message: object, lsn: int, state: SourceState) -> list[Any]:
+            said.append((message, lsn, state.xid, state.commit_micros, state.commit_lsn))
+            return [("edges", None, repr(message).encode(), None)]
+
+        hooks = Hooks(records_of=records_of, boundaries=boundaries, streamed=said.append, failpoint=said.append)
+        one = Loop(transaction(1100), transaction(1200, rows=3), transaction(1300, rows=0), hooks=hooks)
+        one.run()
+        state, meter = one.task.state, one.task.meter
+        sent = [(each.topic, each.value) for each in one.producer.delivered]
+        return said, sent, one.told, state.previous_commit, state.lead, state.tail, meter.transactions, meter.rows
+
+    short = run()
+    monkeypatch.setattr(loop, "BEGIN", -1)
+    monkeypatch.setattr(loop, "COMMIT", -1)
+    assert run() == short
+    assert short[2] == 1310
+    assert [topic for topic, _ in short[1]].count("edges") == (6 if boundaries else 0)
+
+
+@pytest.mark.parametrize("changed", [write.begin(1200)[:-1], write.commit(1100, 1110) + b"x"])
+def test_a_boundary_of_another_length_is_refused(changed: bytes):
+    broken = Loop(transaction(1100), [write.xlog_data(changed)])
+    with pytest.raises(ProtocolError):
+        broken.run()
+    assert broken.told <= 1110
+
+
 def test_every_row_of_a_transaction_longer_than_a_drain_is_sent_once_and_in_order():
     rows = 2 * loop.DRAIN_MESSAGES + 3
     running = Loop(transaction(1100, rows))
