@@ -28,6 +28,8 @@ from cdc.values.jsontext import quote
 Convert = Callable[[Any], Any]
 
 _REFUSED: Final = b"refused"
+_KNOWN_TEXTS: Final = 1_000
+_KNOWN_BYTES: Final = 32
 _VALUES: Final = {
     "ts_ms": "state.commit_micros // 1000", "ts_us": "state.commit_micros", "ts_ns": "state.commit_micros * 1000",
     "lsn": "int(lsn)", "txId": "state.xid",
@@ -179,7 +181,7 @@ class ColumnWriter(UnwrapWriter):
                 raise ValueError("a special value")
             return write(member.of(value)).encode()
 
-        self.namespace[name] = convert
+        self.namespace[name] = _Known(convert).__getitem__
         return f"{name}({text})"
 
     def fragment(self, column: LayoutColumn, value: Any, role: str) -> bytes:
@@ -260,6 +262,24 @@ class ColumnWriter(UnwrapWriter):
         self.namespace[name] = _remembering(lambda value: write(member.of(value)).encode())
         self.put(f"{name}_ = {name}({_VALUES[member.event.field]})")
         return f"{name}_"
+
+
+class _Known(dict[bytes, bytes]):
+    """What the steps make of the texts that came first: booleans, codes and references to other rows come again and again.
+
+    Args:
+        convert: Tells it of any other text.
+    """
+
+    def __init__(self, convert: Callable[[bytes], bytes]) -> None:
+        super().__init__()
+        self._convert = convert
+
+    def __missing__(self, raw: bytes) -> bytes:
+        written = self._convert(raw)
+        if len(raw) <= _KNOWN_BYTES and len(self) < _KNOWN_TEXTS:
+            self[raw] = written
+        return written
 
 
 def _or(default: Any) -> Convert:
