@@ -128,7 +128,7 @@ class SourceState:
             self.origin, self.origin_lsn, self.tail = None, 0, _NO_ORIGIN
         if self.options.extended_headers and not self.options.strict:
             # An LSN's own text takes three times as long, once a transaction.
-            self.position = "%s%X/%X/" % (self._place, commit_lsn >> 32, commit_lsn & 0xFFFFFFFF)  # noqa: UP031
+            self.position = "%s%X/%X/" % (self._place, commit_lsn >> 32, commit_lsn & 0xFFFFFFFF)  # noqa: UP031 - the quickest form
         if self.options.transaction_metadata:
             self.transaction_id = f"{xid}:{lsn}" if self.options.strict else f"{xid}:{int(commit_lsn)}"
             self.counts = {}

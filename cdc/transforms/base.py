@@ -42,7 +42,8 @@ class Transform(ABC):
     """One step of a chain.
 
     `steady` says that what it does with a record follows from the topic, the names of the headers, and whether key and
-    value are null, so that it need not be asked again for a record of the same shape. `routes` says that it may give a record another topic.
+    value are null, so that it need not be asked again for a record of the same shape. `routes` says that it may give a record
+    another topic.
 
     Args:
         options: The parsed options, by bare name.

@@ -74,7 +74,7 @@ class Secured:
         shown = {
             "ca": str(self.authority.file), "certificate": str(self.client), "username": USER, "password": PASSWORD,
         }  # fmt: skip
-        settings = ConnectSettings((self.worker.url,), deadline=30, **{**shown, **changed})  # type: ignore[arg-type]
+        settings = ConnectSettings((self.worker.url,), deadline=30, **{**shown, **changed})  # type: ignore[arg-type] # one case changes one of them
         with ConnectApi(settings) as api:
             return api.names()
 

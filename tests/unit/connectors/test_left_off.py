@@ -47,8 +47,8 @@ def reading(position: Stored, *frames: bytes, tombstones: bool = False) -> _Read
 
     relations = SimpleNamespace(renderers={OID.to_bytes(4, "big"): render}, define=lambda _relation: None)
     config = SimpleNamespace(kafka=None)
-    ours = _Reading(config, relations, SourceState(SourceOptions("p", "d")), position)  # type: ignore[arg-type]
-    ours.read(FakeWalsender([*frames, write.keepalive(9000)]), LSN(5000), 1.0)  # type: ignore[arg-type]
+    ours = _Reading(config, relations, SourceState(SourceOptions("p", "d")), position)  # type: ignore[arg-type] # fakes
+    ours.read(FakeWalsender([*frames, write.keepalive(9000)]), LSN(5000), 1.0)  # type: ignore[arg-type] # fakes
     return ours
 
 
