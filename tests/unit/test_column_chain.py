@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from cdc.column_chain import ColumnWriter, tells
+from cdc.column_chain import ColumnWriter, _Known, tells
 from cdc.connect_form import connect_render
 from cdc.errors import DecodeError, TransformError
 from cdc.model.javaerrors import DataError
@@ -128,3 +128,23 @@ def test_a_step_that_is_not_one_of_columns_is_left_to_the_plain_form(step):
 
 
 UNUSED: Any = None
+
+
+def test_a_text_that_is_known_is_told_apart_from_all_others():
+    asked: list[bytes] = []
+
+    def convert(raw: bytes) -> bytes:
+        asked.append(raw)
+        return b"<" + raw + b">"
+
+    tell = _Known(convert).__getitem__
+    texts = [b"", b"a", b"ab", b"abc", b"abcd", b"a" * 32, b"a" * 33]
+    for _ in range(2):
+        assert [tell(text) for text in texts] == [b"<" + text + b">" for text in texts]
+    assert asked == [*texts, b"a" * 33], "a long text is not kept"
+
+
+def test_no_more_than_a_thousand_texts_are_kept():
+    known = _Known(lambda raw: raw)
+    assert [known[b"%d" % n] for n in range(3000)] == [b"%d" % n for n in range(3000)]
+    assert len(known) == 1000

@@ -96,7 +96,9 @@ def test_boundaries_that_are_read_in_one_step_do_what_the_plain_way_does(
             return [("edges", None, repr(message).encode(), None)]
 
         hooks = Hooks(records_of=records_of, boundaries=boundaries, streamed=said.append, failpoint=said.append)
-        one = Loop(transaction(1100), transaction(1200, rows=3), transaction(1300, rows=0), hooks=hooks)
+        frames = [*transaction(1100), *transaction(1200, rows=3), *transaction(1300, rows=0)]
+        # A frame starts elsewhere than at its commit record.
+        one = Loop([write.xlog_data(frame[25:], start=7000 + at) for at, frame in enumerate(frames)], hooks=hooks)
         one.run()
         state, meter = one.task.state, one.task.meter
         sent = [(each.topic, each.value) for each in one.producer.delivered]
@@ -107,6 +109,8 @@ def test_boundaries_that_are_read_in_one_step_do_what_the_plain_way_does(
     monkeypatch.setattr(loop, "COMMIT", -1)
     assert run() == short
     assert short[2] == 1310
+    if boundaries:
+        assert [each[1] for each in short[0] if isinstance(each, tuple)] == [7000, 7002, 7003, 7007, 7008, 7009]
     assert [topic for topic, _ in short[1]].count("edges") == (6 if boundaries else 0)
 
 
